@@ -1,0 +1,47 @@
+import type { AttachedSink } from '../../primitives/http-client/contract.ts'
+import type { Json, JsonObject } from '../../json.ts'
+
+/**
+ * What travels beside the parameters of a call. The `__` fields are opaque to the kernel: they are passed on and never read here.
+ */
+export interface ExecutionContext {
+  readonly projectPath: string
+  readonly signal?: AbortSignal
+  /** In-process sinks added by the caller of a streaming tool. */
+  readonly __sinks?: readonly AttachedSink[]
+  readonly __auth?: unknown
+  readonly __thread_id?: string
+  readonly __directive_id?: string
+  /** Stable over retries and takeovers of one step: `thread/turn/name`. */
+  readonly __idempotency_key?: string
+  /** Ports that `compose.ts` gives to shipped runtime tools, by name; opaque to the kernel. */
+  readonly services?: Readonly<Record<string, unknown>>
+}
+
+/** What a primitive gives back: `value` is shown to the caller as it is, `error` decides success. */
+export interface PrimitiveOutcome {
+  readonly value: unknown
+  readonly error: {
+    readonly code: string
+    readonly message: string
+    readonly retryable: boolean
+    readonly detail?: Readonly<Record<string, unknown>>
+  } | null
+}
+
+/** The end of every tool chain: the only code behind tools that touches the world. */
+export interface Primitive {
+  readonly id: string
+  execute(call: PrimitiveCall): Promise<PrimitiveOutcome>
+}
+
+export interface PrimitiveCall {
+  /** The merged configuration of the chain with every template rendered. */
+  readonly config: JsonObject
+  readonly parameters: Readonly<Record<string, Json>>
+  readonly context: ExecutionContext
+  /** Sinks made by the executor from `config.stream.destinations`, then the caller's own. */
+  readonly sinks: readonly AttachedSink[]
+  /** The called tool when it is a runtime tool: the verified file that the `node` primitive runs. */
+  readonly runtimeTool?: { readonly id: string; readonly path: string; readonly space: 'project' | 'user' | 'system' }
+}

@@ -1,0 +1,63 @@
+import type { JsonObject } from '../json.ts'
+import type { ExecutionContext, Primitive } from './chain/primitive.ts'
+import type { ErrorEnvelope } from './errors.ts'
+import type { Item, ItemProblem, ItemType, Requirement, Space } from './items/item.ts'
+
+/** Everything a meta-tool can be given. A verb ignores no field silently: one that it does not take is `INVALID_REQUEST`. */
+export interface MetaToolRequest {
+  readonly item_type?: ItemType
+  readonly item_id?: string
+  readonly parameters?: JsonObject
+  readonly query?: string
+  readonly source?: Space | 'all'
+  readonly destination?: 'project' | 'user'
+  readonly project_path?: string
+  readonly action?: string
+  readonly topic?: string
+  readonly reason?: string
+  readonly limit?: number
+}
+
+export type MetaToolResult = ({ readonly success: true } & Readonly<Record<string, unknown>>) | (ErrorEnvelope & { readonly result?: unknown })
+
+/** Asked before an item is loaded or executed; the answer is obeyed. The kernel does not know why. */
+export type Authorize = (request: {
+  readonly verb: 'search' | 'load' | 'execute' | 'sign'
+  readonly itemType: ItemType
+  readonly itemId: string
+  readonly category: string
+  readonly requires: readonly Requirement[]
+  readonly parameters: JsonObject
+  readonly context: ExecutionContext
+}) => Promise<{ readonly permitted: true } | { readonly permitted: false; readonly missing: readonly string[]; readonly suggestion: string }>
+
+export interface KernelOptions {
+  /** Absolute folders; a space that does not exist is empty. `project` is the `.ai` folder itself. */
+  readonly spaces: Readonly<Record<Space, string>>
+  readonly projectPath: string
+  /** Where the search index may be kept between processes; null keeps it in memory. */
+  readonly indexPath: string | null
+  readonly primitives: readonly Primitive[]
+  /** `${NAME}` lookups of tool files. */
+  readonly env: (name: string) => string | undefined
+  readonly authorize?: Authorize
+  /** UTC milliseconds, for signature times. */
+  readonly now: () => number
+}
+
+/** The dumb router: it finds, loads and routes items, and knows nothing of what they do. */
+export interface Kernel {
+  readonly projectPath: string
+  search(request: MetaToolRequest, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
+  load(request: MetaToolRequest, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
+  execute(request: MetaToolRequest, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
+  sign(request: MetaToolRequest, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
+  help(request: MetaToolRequest, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
+  /** The item that a call of this type and id would use: project, then user, then system. Throws `KiwiError` ITEM_NOT_FOUND. */
+  find(type: ItemType, id: string, source?: Space | 'all'): Promise<Item>
+  /** The file of a runtime tool after its integrity check, for in-process factories such as harnesses. */
+  importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
+  /** Every bad file of the three spaces, for `doctor`. */
+  problems(): Promise<readonly ItemProblem[]>
+  close(): void
+}
