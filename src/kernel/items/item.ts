@@ -42,6 +42,18 @@ export interface ToolDefinition {
   readonly dependencies: Readonly<Record<string, string>>
   /** Set for a `.ts`/`.js` file: the file is the code. */
   readonly module: boolean
+  /** What a module of type `capability` declares; absent on every other tool. */
+  readonly capability?: CapabilityDeclaration
+}
+
+/** The literal constants of a capability module. */
+export interface CapabilityDeclaration {
+  readonly capabilities: readonly string[]
+  readonly description: string
+  /** True for all of them, or the ids that only shipped directives may ask for. */
+  readonly systemOnly: boolean | readonly string[]
+  /** Parameter that a bare `requires` entry takes its scope from; null when the module names none. */
+  readonly defaultParameter: string | null
 }
 
 export interface DirectiveInput {
