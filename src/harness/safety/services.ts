@@ -41,7 +41,8 @@ export interface HarnessServices {
 /** The services of a shipped tool's call. Throws `KiwiError` INTERNAL where a caller composed none. */
 export function servicesOf(context: ExecutionContext): HarnessServices {
   const services = context.services?.['kiwi']
-  if (services === undefined) throw new KiwiError('INTERNAL', 'This tool needs the thread services, which this caller did not compose.')
+  if (services === undefined)
+    throw new KiwiError('INTERNAL', 'This tool needs the thread services, which this caller did not compose.')
   // compose.ts is the only writer of `services.kiwi`, and writes this type.
   return services as HarnessServices
 }
