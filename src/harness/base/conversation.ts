@@ -35,7 +35,15 @@ export type TurnBlock =
   | { readonly type: 'reasoning'; readonly text: string }
   | { readonly type: 'tool_call'; readonly call: ToolCall }
 
-export type StopReason = 'end_turn' | 'tool_use' | 'max_tokens' | 'stop_sequence' | 'refusal' | 'pause_turn' | 'context_exceeded' | 'unknown'
+export type StopReason =
+  | 'end_turn'
+  | 'tool_use'
+  | 'max_tokens'
+  | 'stop_sequence'
+  | 'refusal'
+  | 'pause_turn'
+  | 'context_exceeded'
+  | 'unknown'
 
 /** One model answer, folded from its stream. */
 export interface AssistantTurn {
@@ -62,7 +70,13 @@ export type Message =
   /** A system message inside the conversation: sent as a marked user block after the tool results. */
   | { readonly role: 'system_note'; readonly content: string }
   | { readonly role: 'assistant'; readonly wire: WireName; readonly blocks: readonly TurnBlock[]; readonly raw: Json }
-  | { readonly role: 'tool_result'; readonly call_id: string; readonly tool: string; readonly content: string; readonly is_error: boolean }
+  | {
+      readonly role: 'tool_result'
+      readonly call_id: string
+      readonly tool: string
+      readonly content: string
+      readonly is_error: boolean
+    }
 
 /** A tool as the model sees it. */
 export interface ToolSpec {
