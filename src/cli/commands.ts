@@ -1,0 +1,216 @@
+import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import type { CliContext } from './context.ts'
+import type { ExitCode } from './exit-codes.ts'
+import { packageVersion } from './package-root.ts'
+
+/** How `main` runs what was parsed: with the global options, and the verb bound to its own arguments. */
+export interface ProgramOptions {
+  readonly run: (options: { readonly project: string | undefined }, verb: (context: CliContext) => Promise<ExitCode>) => Promise<void>
+  /** Receives what the parser would write to stderr. */
+  readonly writeError: (text: string) => void
+}
+
+/** Adds an action whose code is imported only when its verb is called: a cold start pays for one verb. */
+type On = (command: Command, verb: (context: CliContext, ...args: never[]) => Promise<ExitCode>) => void
+
+/** The whole grammar of the command line; the meaning of each verb is its file in `verbs/`. */
+export function createProgram({ run, writeError }: ProgramOptions): Command {
+  const program = new Command('kiwi')
+  program
+    .description('Run LLM agents as managed threads.')
+    .version(packageVersion(), '-V, --version')
+    .addOption(new Option('-o, --output <format>', 'form of the data on stdout').choices(['text', 'json']).default('text'))
+    .option('-C, --project <dir>', 'project folder (default: nearest folder with .ai/, else the current one)')
+    .addHelpText('after', '\nExit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 budget, 5 waiting, 130 interrupted.')
+    .configureOutput({ writeErr: writeError, outputError: (text, write) => write(text) })
+    .exitOverride()
+    .showSuggestionAfterError()
+  const on: On = (command, verb) => {
+    // Commander passes the declared arguments, then the options, then the command itself; each verb declares the same list.
+    command.action(async (...args: unknown[]) => run(program.opts(), (context) => verb(context, ...(args.slice(0, -1) as never[]))))
+  }
+  addThreadVerbs(program, on)
+  addSteeringVerbs(program, on)
+  addItemVerbs(program, on)
+  addServiceVerbs(program, on)
+  return program
+}
+
+function addThreadVerbs(program: Command, on: On): void {
+  on(program.command('init').description('make this folder a project: folders, configuration, a signed example'), async (context) =>
+    (await import('./verbs/init.ts')).init(context),
+  )
+  on(
+    program
+      .command('run')
+      .description('spawn a directive as a thread and follow it')
+      .argument('<directive>')
+      .argument('[message]', 'what to do, in words')
+      .option('-i, --input <name=value>', 'an input of the directive; repeat it for more', collect, [])
+      .option('-d, --detach', 'print the thread id and return at once'),
+    async (context, ...args: RunArguments) => (await import('./verbs/run.ts')).run(context, ...args),
+  )
+  on(
+    program
+      .command('ps')
+      .description('list threads, newest first')
+      .option('-a, --all', 'finished ones too')
+      .addOption(new Option('-s, --status <status>').choices(STATUSES)),
+    async (context, options: { all?: boolean; status?: Status }) => (await import('./verbs/ps.ts')).ps(context, options),
+  )
+  on(program.command('show').description('one thread: row, usage, budget, last events').argument('<id>'), async (context, id: string) =>
+    (await import('./verbs/show.ts')).show(context, id),
+  )
+  on(
+    program
+      .command('tail')
+      .description('the last events of a thread')
+      .argument('<id>')
+      .option('-n, --lines <count>', 'how many', wholeNumber, 20)
+      .option('-f, --follow', 'go on until the thread ends'),
+    async (context, id: string, options: { lines: number; follow?: boolean }) => (await import('./verbs/tail.ts')).tail(context, id, options),
+  )
+  on(
+    program
+      .command('wait')
+      .description('wait until threads end or need a person')
+      .argument('<id...>')
+      .option('-t, --timeout <seconds>', 'give up after this long (default: never)', positiveNumber),
+    async (context, ids: string[], options: { timeout?: number }) => (await import('./verbs/wait.ts')).wait(context, ids, options),
+  )
+}
+
+function addSteeringVerbs(program: Command, on: On): void {
+  on(
+    program.command('pause').description('stop a thread at its next turn').argument('<id>').option('--reason <text>'),
+    async (context, id: string, options: { reason?: string }) => (await import('./verbs/steer.ts')).pause(context, id, options),
+  )
+  on(
+    program
+      .command('resume')
+      .description('let a paused or waiting thread go on')
+      .argument('<id>')
+      .option('-m, --message <text>', 'told to the model')
+      .option('--add-usd <dollars>', 'raise its money limit', positiveNumber)
+      .option('--add-turns <count>', 'raise its turn limit', wholeNumber),
+    async (context, id: string, options: ResumeOptions) => (await import('./verbs/steer.ts')).resume(context, id, options),
+  )
+  on(
+    program.command('cancel').description('end a thread').argument('<id>').option('--now', 'interrupt the running step too'),
+    async (context, id: string, options: { now?: boolean }) => (await import('./verbs/steer.ts')).cancel(context, id, options),
+  )
+  on(
+    program
+      .command('inject')
+      .description('say something to a running thread')
+      .argument('<id>')
+      .argument('<text>')
+      .addOption(new Option('-r, --role <role>', 'who speaks').choices(['user', 'system']).default('user')),
+    async (context, id: string, text: string, options: { role: 'user' | 'system' }) =>
+      (await import('./verbs/steer.ts')).inject(context, id, text, options),
+  )
+}
+
+function addItemVerbs(program: Command, on: On): void {
+  on(
+    program
+      .command('search')
+      .description('find directives, tools and knowledge')
+      .argument('<query...>')
+      .addOption(new Option('-t, --type <type>').choices(ITEM_TYPES))
+      .addOption(new Option('--source <space>').choices(['project', 'user', 'system', 'all']))
+      .option('-n, --limit <count>', 'at most this many', wholeNumber),
+    async (context, query: string[], options: SearchOptions) => (await import('./verbs/items.ts')).search(context, query, options),
+  )
+  on(
+    program
+      .command('load')
+      .description('print an item, or copy it into a space')
+      .addArgument(itemType())
+      .argument('<id>')
+      .addOption(new Option('--source <space>').choices(['project', 'user', 'system', 'all']))
+      .addOption(new Option('--to <space>', 'copy it there').choices(['project', 'user'])),
+    async (context, type: ItemType, id: string, options: LoadOptions) => (await import('./verbs/items.ts')).load(context, type, id, options),
+  )
+  on(
+    program
+      .command('execute')
+      .description('run a tool, or read a directive ready to be followed')
+      .addArgument(itemType())
+      .argument('<id>')
+      .option('-p, --param <name=value>', 'one parameter; name:=JSON for other than text', collect, [])
+      .option('--params <json>', 'all parameters as one JSON object'),
+    async (context, type: ItemType, id: string, options: ExecuteOptions) =>
+      (await import('./verbs/items.ts')).execute(context, { type, id, ...options }),
+  )
+  on(
+    program
+      .command('sign')
+      .description('validate an item and sign it; `kiwi sign config` signs .ai/config.yaml')
+      .addArgument(new Argument('<type>').choices([...ITEM_TYPES, 'config']))
+      .argument('[id]')
+      .option('--draft', 'accept a directive without cost, permissions, model or version'),
+    async (context, type: ItemType | 'config', id: string | undefined, options: { draft?: boolean }) =>
+      (await import('./verbs/sign.ts')).sign(context, { type, id, draft: options.draft === true }),
+  )
+}
+
+function addServiceVerbs(program: Command, on: On): void {
+  on(
+    program
+      .command('model')
+      .description('serve a scripted model on loopback, to develop without a key')
+      .requiredOption('--scenario <file>', 'the script')
+      .option('--port <number>', 'default: any free port', wholeNumber, 0)
+      .option('--log <file>', 'write every request here, one JSON object a line'),
+    async (context, options: { scenario: string; port: number; log?: string }) => (await import('./verbs/model.ts')).model(context, options),
+  )
+  on(program.command('mcp').description('serve the five meta-tools over MCP on stdio'), async (context) => (await import('./verbs/mcp.ts')).mcp(context))
+  const host = program.command('host').description('the process that runs threads')
+  on(host.command('run').description('run it here, in the foreground'), async (context) => (await import('./verbs/host.ts')).hostRun(context))
+  on(host.command('status').description('is it running?'), async (context) => (await import('./verbs/host.ts')).hostStatus(context))
+  on(host.command('stop').description('stop it; its threads go on with the next host'), async (context) =>
+    (await import('./verbs/host.ts')).hostStop(context),
+  )
+  on(
+    program
+      .command('demo')
+      .description('run a real thread on this repository against a scripted model, end to end')
+      .addOption(new Option('--wire <wire>', 'which API the model speaks').choices(['anthropic', 'openai']).default('anthropic'))
+      .option('--keep', 'keep the temporary user space'),
+    async (context, options: { wire: 'anthropic' | 'openai'; keep?: boolean }) => (await import('./verbs/demo.ts')).demo(context, options),
+  )
+  on(program.command('doctor').description('check this machine and this project'), async (context) =>
+    (await import('./verbs/doctor.ts')).doctorVerb(context),
+  )
+}
+
+type ItemType = 'directive' | 'tool' | 'knowledge'
+type Status = 'spawning' | 'running' | 'paused' | 'waiting' | 'completed' | 'error' | 'cancelled'
+type RunArguments = [directive: string, message: string | undefined, options: { input: string[]; detach?: boolean }]
+type ResumeOptions = { message?: string; addUsd?: number; addTurns?: number }
+type SearchOptions = { type?: ItemType; source?: 'project' | 'user' | 'system' | 'all'; limit?: number }
+type LoadOptions = { source?: 'project' | 'user' | 'system' | 'all'; to?: 'project' | 'user' }
+type ExecuteOptions = { param: string[]; params?: string }
+
+const ITEM_TYPES: readonly ItemType[] = ['directive', 'tool', 'knowledge']
+const STATUSES: readonly Status[] = ['spawning', 'running', 'paused', 'waiting', 'completed', 'error', 'cancelled']
+
+function itemType(): Argument {
+  return new Argument('<type>').choices(ITEM_TYPES)
+}
+
+function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value]
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/u.test(text)) throw new InvalidArgumentError('Expected a whole number of 0 or more.')
+  return Number(text)
+}
+
+function positiveNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d*\.?\d+$/u.test(text) || value <= 0) throw new InvalidArgumentError('Expected a number above 0.')
+  return value
+}

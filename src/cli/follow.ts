@@ -1,0 +1,143 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { JsonObject } from '../json.ts'
+import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../threads/threads-client.ts'
+import { exitCodeOfThread } from './exit-codes.ts'
+import { count, dollars, numberIn } from './format.ts'
+import type { StatusLine } from './status-line.ts'
+import { createTerminalFilter } from './terminal-text.ts'
+import { statusOf, tokensOf } from './thread-text.ts'
+
+export interface FollowOptions {
+  readonly threads: ThreadsClient
+  readonly threadId: string
+  readonly screen: StatusLine
+  /** Events after this one are given to `onEvent`, each once and in order. */
+  readonly sinceSeq: number
+  readonly onEvent: (event: ThreadEventRow) => void
+  /** Stops following; the thread goes on. */
+  readonly signal: AbortSignal
+}
+
+/** How following ended, with the thread's row at that time and the text of the last answer that was streamed here. */
+export interface Followed {
+  readonly kind: 'settled' | 'interrupted'
+  readonly row: ThreadRow
+  readonly lastText: string
+}
+
+/**
+ * Follows one thread until it ends, needs a person or is paused, or `signal` aborts: tokens go to the screen as they come, events come
+ * from the registry, so that none is lost when the live channel is (it is lossy, and a host may be replaced meanwhile).
+ */
+export async function follow(options: FollowOptions): Promise<Followed> {
+  const { threads, threadId, screen } = options
+  const stop = new AbortController()
+  const signal = AbortSignal.any([options.signal, stop.signal])
+  const live = createLiveText(screen)
+  const drain = createEventDrain(options)
+  const refresh = (): void => {
+    drain()
+    screen.set(statusText(threads.get(threadId)))
+  }
+  const timer = setInterval(refresh, REFRESH_MS)
+  const watching = keepWatching({ threads, threadId, signal, onLive: live.take })
+  try {
+    await untilSettled(threads, [threadId], { signal: options.signal })
+  } finally {
+    clearInterval(timer)
+    stop.abort()
+    await watching
+    live.end()
+    drain()
+    screen.close()
+  }
+  return { kind: options.signal.aborted ? 'interrupted' : 'settled', row: threads.get(threadId), lastText: live.lastText() }
+}
+
+/**
+ * Waits until every thread has ended, needs a person or is paused; until `signal` aborts; or until `deadlineMs` (a time) has come. Gives the
+ * rows as they are then.
+ */
+export async function untilSettled(
+  threads: ThreadsClient,
+  threadIds: readonly string[],
+  options: { readonly signal: AbortSignal; readonly deadlineMs?: number },
+): Promise<readonly ThreadRow[]> {
+  const { signal, deadlineMs = Infinity } = options
+  for (;;) {
+    const rows = threadIds.map((id) => threads.get(id))
+    const pending = rows.filter((row) => exitCodeOfThread(row) === null).map((row) => row.thread_id)
+    const leftMs = deadlineMs - Date.now()
+    if (pending.length === 0 || signal.aborted || leftMs <= 0) return rows
+    // In slices, because a pause does not end the client's wait. An abort may reject it; the loop's own test decides.
+    await threads.wait(pending, { timeoutMs: Math.min(WAIT_SLICE_MS, leftMs), signal }).catch((error: unknown) => {
+      if (!signal.aborted) throw error
+    })
+  }
+}
+
+const REFRESH_MS = 250
+const WAIT_SLICE_MS = 2000
+const REWATCH_MS = 500
+
+function createEventDrain({ threads, threadId, sinceSeq, onEvent }: FollowOptions): () => void {
+  let seen = sinceSeq
+  return () => {
+    for (const event of threads.events(threadId, { sinceSeq: seen, limit: 1000 })) {
+      seen = Math.max(seen, event.seq)
+      onEvent(event)
+    }
+  }
+}
+
+/** The host may end and another take over while the thread goes on; the channel is opened again until `signal` aborts. */
+async function keepWatching(options: {
+  readonly threads: ThreadsClient
+  readonly threadId: string
+  readonly signal: AbortSignal
+  readonly onLive: (live: JsonObject) => void
+}): Promise<void> {
+  const { threads, threadId, signal, onLive } = options
+  while (!signal.aborted) {
+    // Without a host there is nothing live to see; events and the outcome still come from the registry.
+    await threads.watch(threadId, onLive, signal).catch(() => undefined)
+    await delay(REWATCH_MS, undefined, { signal }).catch(() => undefined)
+  }
+}
+
+function createLiveText(screen: StatusLine): { take(live: JsonObject): void; end(): void; lastText(): string } {
+  const filter = createTerminalFilter()
+  const state = { turn: -1, text: '' }
+  return {
+    take(live) {
+      const text = textOfLive(live)
+      if (text === null) return
+      const turn = numberIn(live, 'turn')
+      if (turn !== state.turn) {
+        screen.freshLine()
+        state.turn = turn
+        state.text = ''
+      }
+      state.text += text
+      screen.write(filter.write(text))
+    },
+    end: () => screen.write(filter.end()),
+    lastText: () => state.text,
+  }
+}
+
+/** The visible text of a live message; null for reasoning, arguments and anything else. */
+function textOfLive(live: JsonObject): string | null {
+  return live['type'] === 'text' && typeof live['text'] === 'string' ? live['text'] : null
+}
+
+function statusText(row: ThreadRow): string {
+  const context = row.total_usage['context_percent']
+  return [
+    statusOf(row),
+    `turn ${row.turn}`,
+    `${count(tokensOf(row.total_usage))} tokens`,
+    dollars(numberIn(row.total_usage, 'cost_nano')),
+    ...(typeof context === 'number' ? [`context ${Math.round(context)}%`] : []),
+  ].join(' · ')
+}

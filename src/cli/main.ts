@@ -1,0 +1,68 @@
+import { CommanderError } from 'commander'
+import { KiwiError } from '../kernel/errors.ts'
+import { createProgram } from './commands.ts'
+import type { CliContext } from './context.ts'
+import { EXIT, exitCodeOfError, type ExitCode } from './exit-codes.ts'
+import { createOutput, type Output } from './output.ts'
+import { projectPathOf } from './project-path.ts'
+
+/**
+ * The command line: parses `argv` (without node and script), runs one verb and sets `process.exitCode`.
+ *
+ * Never throws and never calls `process.exit` while output may be pending; a verb that leaves nothing open lets the process end.
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  const output = createOutput({ json: wantsJson(argv), stdout: process.stdout, stderr: process.stderr })
+  const usage: string[] = []
+  let exitCode: ExitCode = EXIT.ok
+  const program = createProgram({
+    run: async (options, verb) => {
+      exitCode = await verb(createContext(output, options.project))
+    },
+    writeError: (text) => usage.push(text),
+  })
+  try {
+    await program.parseAsync([...argv], { from: 'user' })
+  } catch (error) {
+    exitCode = error instanceof CommanderError ? reportUsage(output, error, usage.join('')) : exitCodeOfError(output.error(error).error.code)
+  }
+  process.exitCode = exitCode
+}
+
+function createContext(output: Output, project: string | undefined): CliContext {
+  const cwd = process.cwd()
+  return {
+    output,
+    projectPath: projectPathOf({ given: project, cwd, home: process.env['HOME'] }),
+    env: process.env,
+    cwd,
+    stderr: process.stderr,
+    interrupt: () => AbortSignal.any([output.closed, interruptSignal()]),
+  }
+}
+
+/** `once`, so that a second Ctrl-C has its usual effect and a verb that hangs can still be ended. */
+function interruptSignal(): AbortSignal {
+  const controller = new AbortController()
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort(new Error(name)))
+  return controller.signal
+}
+
+/** Read before parsing, so that a mistake in the rest of the line is reported in the form that was asked for. */
+function wantsJson(argv: readonly string[]): boolean {
+  const words = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined)
+  return words.some((word, index) => /^(?:-o=?json|--output=json)$/u.test(word) || (/^(?:-o|--output)$/u.test(word) && words[index + 1] === 'json'))
+}
+
+function reportUsage(output: Output, error: CommanderError, text: string): ExitCode {
+  if (error.exitCode === 0) return EXIT.ok
+  const message = error.code === 'commander.help' ? 'No verb was given.' : error.message.replace(/^error: /u, '')
+  if (!output.json && error.code === 'commander.help') output.talk(text)
+  else output.error(new KiwiError('INVALID_REQUEST', message, { suggestion: suggestionIn(text) ?? 'See kiwi --help, or kiwi VERB --help.' }))
+  return EXIT.usage
+}
+
+/** Commander's own "(Did you mean ps?)". */
+function suggestionIn(text: string): string | null {
+  return /\((Did you mean [^)]+)\)/u.exec(text)?.[1] ?? null
+}

@@ -1,0 +1,79 @@
+import { styleText } from 'node:util'
+import { toEnvelope, type ErrorEnvelope } from '../kernel/errors.ts'
+import { terminalJson, terminalLine, terminalText } from './terminal-text.ts'
+
+/**
+ * Where a verb's words go. Data goes to stdout, talk to stderr. In text mode every string is cleaned for the terminal; in JSON mode data is
+ * JSON, in which escapes are harmless. A reader that went away (EPIPE) is no error.
+ */
+export interface Output {
+  readonly json: boolean
+  /** Prints `value` as JSON in JSON mode, `text()` otherwise. */
+  data(value: unknown, text: () => string): void
+  /** One of many: a JSON line in JSON mode, `text()` otherwise. */
+  record(value: unknown, text: () => string): void
+  /** One line for the person at the terminal. */
+  talk(line: string): void
+  /** Talk that is not a whole line: live tokens. Already cleaned by the caller's filter. */
+  live(piece: string): void
+  /** The JSON envelope on stdout in JSON mode; message, where and suggestion on stderr otherwise. */
+  failure(envelope: ErrorEnvelope): void
+  /** `failure` for anything thrown. */
+  error(error: unknown): ErrorEnvelope
+  /** Aborts when the reader of stdout is gone: an endless verb has nobody left to talk to. */
+  readonly closed: AbortSignal
+}
+
+/** Text is cleaned here, on its way out, because any of it may quote files, tools and models. Only `error:` is ever coloured. */
+export function createOutput(options: { readonly json: boolean; readonly stdout: NodeJS.WriteStream; readonly stderr: NodeJS.WriteStream }): Output {
+  const { json, stdout, stderr } = options
+  const closed = new AbortController()
+  const out = writer(stdout, () => closed.abort())
+  const talk = writer(stderr, () => undefined)
+  const label = styleText(['red', 'bold'], 'error:', { stream: stderr, validateStream: true })
+  const failure = (envelope: ErrorEnvelope): void =>
+    json ? out(terminalJson(envelope), '\n') : talk(errorText(envelope, label), '\n')
+  return {
+    json,
+    data: (value, text) => out(json ? terminalJson(value) : terminalText(text()), '\n'),
+    record: (value, text) => out(json ? terminalJson(value, 0) : terminalText(text()), '\n'),
+    talk: (line) => talk(terminalText(line), '\n'),
+    live: (piece) => talk(piece, ''),
+    failure,
+    error(error) {
+      const envelope = toEnvelope(error)
+      failure(envelope)
+      return envelope
+    },
+    closed: closed.signal,
+  }
+}
+
+/** What went wrong, where, and what to do, one under the other. */
+export function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
+  const { code, message, chain, failed_at: failedAt, cause, suggestion } = envelope.error
+  const lines = [`${label} ${terminalText(message)} [${code}]`]
+  if (failedAt !== null) lines.push(`  at ${terminalLine([failedAt.tool_id, failedAt.config_path].filter((part) => part !== null).join(': '))}`)
+  for (const { field, error } of failedAt?.validation_errors ?? []) lines.push(`  ${terminalLine(`${field}: ${error}`)}`)
+  if (chain.length > 1) lines.push(`  chain: ${terminalLine(chain.join(' → '))}`)
+  if (cause !== null) lines.push(`  cause: ${terminalLine(`${cause.message} [${cause.code}]`)}`)
+  for (const [fact, value] of Object.entries(envelope.error)) {
+    if (!SHAPE.has(fact) && value !== null) lines.push(`  ${terminalLine(`${fact}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)}`)
+  }
+  if (suggestion !== null) lines.push(`  → ${terminalText(suggestion)}`)
+  return lines.join('\n')
+}
+
+const SHAPE = new Set(['code', 'message', 'chain', 'failed_at', 'cause', 'retryable', 'suggestion'])
+
+function writer(stream: NodeJS.WriteStream, onGone: () => void): (text: string, end: string) => void {
+  let isGone = false
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+    isGone = true
+    onGone()
+  })
+  return (text, end) => {
+    if (!isGone) stream.write(end === '' || text.endsWith(end) ? text : text + end)
+  }
+}

@@ -1,0 +1,78 @@
+import type { JsonObject } from '../json.ts'
+import type { ThreadEventRow, ThreadRow } from '../threads/threads-client.ts'
+import { age, clip, count, dollars, fields, numberIn, table } from './format.ts'
+
+/** All tokens that were billed: the sum of the disjoint classes. */
+export function tokensOf(usage: JsonObject): number {
+  return ['input_uncached', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'output', 'reasoning'].reduce((sum, name) => sum + numberIn(usage, name), 0)
+}
+
+/** `waiting (escalated)`, `error (max_turns)`, `completed`. */
+export function statusOf(row: Pick<ThreadRow, 'status' | 'end_reason' | 'wait_reason'>): string {
+  const reason = row.status === 'waiting' ? row.wait_reason : row.end_reason
+  return reason === null || reason === 'done' || reason === row.status ? row.status : `${row.status} (${reason})`
+}
+
+/** The table of `kiwi ps`. */
+export function threadTable(rows: readonly ThreadRow[], nowMs: number): string {
+  return table(
+    ['THREAD', 'STATUS', 'TURN', 'TOKENS', 'COST', 'AGE', 'DIRECTIVE'],
+    rows.map((row) => [
+      row.thread_id,
+      statusOf(row),
+      String(row.turn),
+      count(tokensOf(row.total_usage)),
+      dollars(numberIn(row.total_usage, 'cost_nano')),
+      age(row.created_at, nowMs),
+      row.directive_id,
+    ]),
+  )
+}
+
+/** The block that ends `run`, `wait` and `demo`. */
+export function threadSummary(row: ThreadRow): string {
+  return fields([
+    ['thread', row.thread_id],
+    ['status', statusOf(row)],
+    ['turns', String(row.turn)],
+    ['tokens', String(tokensOf(row.total_usage))],
+    ['cost', dollars(numberIn(row.total_usage, 'cost_nano'))],
+    ['transcript', row.transcript_path],
+  ])
+}
+
+/** One event as one line: time, type, and its payload in short. */
+export function eventLine(event: Pick<ThreadEventRow, 'ts' | 'event_type' | 'payload'>, width: number): string {
+  const facts = Object.entries(event.payload)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  const head = `${event.ts.slice(11, 19)}  ${clip(event.event_type, 24).padEnd(17)}  `
+  return `${head}${clip(facts.join(' '), Math.max(20, width - head.length))}`.trimEnd()
+}
+
+/** A thread's result as text: a string as it is, anything else as JSON; empty for none. */
+export function resultText(result: ThreadRow['result']): string {
+  if (result === null) return ''
+  return typeof result === 'string' ? result : JSON.stringify(result, null, 2)
+}
+
+/** What a person who follows a thread wants to see of an event, besides the streamed text; null for the rest. */
+export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, width: number): string | null {
+  const { event_type: type, payload } = event
+  const text = (name: string): string => (typeof payload[name] === 'string' ? payload[name] : '')
+  switch (type) {
+    case 'tool_call':
+      return `  → ${clip(text('tool'), width - 4)}`
+    case 'tool_result':
+      return `  ${payload['success'] === false ? '✗' : '✓'} ${clip(`${text('tool')}: ${text('summary')}`, width - 4)}`
+    case 'context_warning':
+    case 'limit_warning':
+    case 'loop_detected':
+    case 'stream_error':
+    case 'injected_message':
+    case 'error':
+      return `  ! ${clip(`${type} ${JSON.stringify(payload)}`, width - 4)}`
+    default:
+      return null
+  }
+}

@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Kiwi } from '../../compose.ts'
+import type { JsonObject } from '../../json.ts'
+import type { MetaToolResult } from '../../kernel/contract.ts'
+import { KiwiError } from '../../kernel/errors.ts'
+import type { ItemType, Space } from '../../kernel/items/item.ts'
+import { parseAssignments, parseJsonObject } from '../assignments.ts'
+import { withKiwi, type CliContext } from '../context.ts'
+import { printResult } from '../execute-tool.ts'
+import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { clip, table } from '../format.ts'
+import { terminalLine } from '../terminal-text.ts'
+
+export interface SearchOptions {
+  readonly type?: ItemType
+  readonly source?: Space | 'all'
+  readonly limit?: number
+}
+
+/** `kiwi search WORDS`: the same ranking that a model gets. */
+export async function search(context: CliContext, words: readonly string[], options: SearchOptions): Promise<ExitCode> {
+  const request = {
+    query: words.join(' '),
+    ...(options.type === undefined ? {} : { item_type: options.type }),
+    ...(options.source === undefined ? {} : { source: options.source }),
+    ...(options.limit === undefined ? {} : { limit: options.limit }),
+  }
+  return withKiwi(context, async (kiwi) => printResult(context, await kiwi.kernel(context.projectPath).search(request), searchText))
+}
+
+export interface LoadOptions {
+  readonly source?: Space | 'all'
+  readonly to?: 'project' | 'user'
+}
+
+/** `kiwi load TYPE ID`: the item as a model sees it; `--to` copies it into a space. */
+export async function load(context: CliContext, type: ItemType, id: string, options: LoadOptions): Promise<ExitCode> {
+  const request = {
+    item_type: type,
+    item_id: id,
+    ...(options.source === undefined ? {} : { source: options.source }),
+    ...(options.to === undefined ? {} : { destination: options.to }),
+  }
+  return withKiwi(context, async (kiwi) => printResult(context, await kiwi.kernel(context.projectPath).load(request), pretty))
+}
+
+export interface ExecuteOptions {
+  readonly type: ItemType
+  readonly id: string
+  readonly param: readonly string[]
+  readonly params?: string
+}
+
+/** `kiwi execute TYPE ID`. `--params -` reads the JSON object from stdin, `--params @FILE` from a file. Ctrl-C aborts the call. */
+export async function execute(context: CliContext, options: ExecuteOptions): Promise<ExitCode> {
+  return withKiwi(context, async (kiwi) => {
+    const kernel = kiwi.kernel(context.projectPath)
+    const parameters = await parametersOf(context, kiwi, options)
+    const signal = context.interrupt()
+    const result = await kernel.execute({ item_type: options.type, item_id: options.id, parameters }, { signal })
+    const code = printResult(context, result, pretty)
+    return signal.aborted ? EXIT.interrupted : code
+  })
+}
+
+async function parametersOf(context: CliContext, kiwi: Kiwi, options: ExecuteOptions): Promise<JsonObject> {
+  if (options.params !== undefined && options.param.length > 0) {
+    throw new KiwiError('INVALID_REQUEST', 'Both --param and --params were given.', { suggestion: 'Use one of them.' })
+  }
+  if (options.params !== undefined) return parseJsonObject('--params', readWord(context, options.params))
+  if (options.param.length === 0) return {}
+  return parseAssignments(options.param, await inputTypes(kiwi, context.projectPath, options))
+}
+
+function readWord(context: CliContext, word: string): string {
+  if (word === '-') return readFileSync(0, 'utf8')
+  if (!word.startsWith('@')) return word
+  try {
+    return readFileSync(resolve(context.cwd, word.slice(1)), 'utf8')
+  } catch (error) {
+    throw new KiwiError('FILE_NOT_FOUND', `Reading ${word.slice(1)} failed.`, { error, suggestion: 'Check the path after @.' })
+  }
+}
+
+/** The declared JSON type of each input of an item, so that `limit=5` can be a number. An item that cannot be used declares none. */
+export async function inputTypes(
+  kiwi: Kiwi,
+  projectPath: string,
+  item: { readonly type: ItemType; readonly id: string },
+): Promise<(name: string) => string | readonly string[] | null> {
+  const { state } = await kiwi.kernel(projectPath).find(item.type, item.id)
+  if (state.kind !== 'available') return () => null
+  const { definition } = state
+  if (definition.kind === 'directive') return (name) => definition.inputs.find((input) => input.name === name)?.type ?? null
+  if (definition.kind === 'tool') return (name) => typeInSchema(definition.inputSchema, name)
+  return () => null
+}
+
+function typeInSchema(schema: JsonObject | null, name: string): string | readonly string[] | null {
+  const property = asObject(asObject(schema?.['properties'])?.[name])
+  const type = property?.['type']
+  if (typeof type === 'string') return type
+  return Array.isArray(type) ? type.filter((entry): entry is string => typeof entry === 'string') : null
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null
+}
+
+/** Everything of a result but `success`; a lone string as it is. */
+function pretty(result: MetaToolResult): string {
+  const { success: _success, ...rest } = result
+  return JSON.stringify(rest, null, 2)
+}
+
+function searchText(result: MetaToolResult): string {
+  const found = result.success ? result['results'] : null
+  if (!Array.isArray(found)) return pretty(result)
+  if (found.length === 0) return 'Nothing found. Try fewer or other words, or kiwi search --source all.'
+  return table(
+    ['TYPE', 'ID', 'SPACE', 'DESCRIPTION'],
+    found.map((entry: unknown) => {
+      const row = asObject(entry) ?? {}
+      const cell = (...names: readonly string[]): string => terminalLine(names.map((name) => row[name]).find((value) => typeof value === 'string') ?? '')
+      return [cell('item_type', 'type'), cell('item_id', 'id'), cell('source', 'space'), clip(cell('description'), 90)]
+    }),
+  )
+}

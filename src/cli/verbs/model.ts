@@ -1,0 +1,39 @@
+import { once } from 'node:events'
+import { resolve } from 'node:path'
+import type { CliContext } from '../context.ts'
+import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { scriptedEnv } from '../scripted-env.ts'
+
+export interface ModelOptions {
+  readonly scenario: string
+  readonly port: number
+  readonly log?: string
+}
+
+/** `kiwi model`: serves until Ctrl-C. Its answers come from the scenario file, and it says so. */
+export async function model(context: CliContext, options: ModelOptions): Promise<ExitCode> {
+  const { startScriptedModel } = await import('../../scripted-model/server.ts')
+  const served = await startScriptedModel({
+    scenario: resolve(context.cwd, options.scenario),
+    port: options.port,
+    logPath: options.log === undefined ? null : resolve(context.cwd, options.log),
+  })
+  try {
+    const env = scriptedEnv(served.baseUrl, 'anthropic')
+    context.output.record({ scripted: true, anthropic_base_url: env['ANTHROPIC_BASE_URL'], openai_base_url: env['OPENAI_BASE_URL'], env }, () =>
+      [
+        'Serving a scripted model: every answer comes from the scenario file, none from a language model.',
+        `  Anthropic wire  ${env['ANTHROPIC_BASE_URL']}`,
+        `  OpenAI wire     ${env['OPENAI_BASE_URL']}`,
+        'Use it from another terminal (KIWI_MODEL_TOOL=openai_thread for the OpenAI wire):',
+        ...Object.entries(env).map(([name, value]) => `  export ${name}=${value}`),
+        'Ctrl-C stops it.',
+      ].join('\n'),
+    )
+    const signal = context.interrupt()
+    if (!signal.aborted) await once(signal, 'abort')
+  } finally {
+    await served.close()
+  }
+  return EXIT.ok
+}

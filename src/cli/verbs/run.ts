@@ -1,0 +1,103 @@
+import type { Kiwi } from '../../compose.ts'
+import type { JsonObject } from '../../json.ts'
+import type { ErrorEnvelope } from '../../kernel/errors.ts'
+import { KiwiError } from '../../kernel/errors.ts'
+import type { ThreadEventRow, ThreadRow } from '../../threads/threads-client.ts'
+import { parseAssignments } from '../assignments.ts'
+import { withKiwi, type CliContext } from '../context.ts'
+import { executeTool } from '../execute-tool.ts'
+import { EXIT, exitCodeOfError, exitCodeOfThread, type ExitCode } from '../exit-codes.ts'
+import { follow, type Followed } from '../follow.ts'
+import { createStatusLine } from '../status-line.ts'
+import { noteOf, resultText, threadSummary } from '../thread-text.ts'
+import { inputTypes } from './items.ts'
+
+export interface RunOptions {
+  readonly input: readonly string[]
+  readonly detach?: boolean
+}
+
+/** `kiwi run DIRECTIVE [MESSAGE]`: spawns a thread and follows it; the exit code is that of the thread. Ctrl-C detaches. */
+export async function run(context: CliContext, directive: string, message: string | undefined, options: RunOptions): Promise<ExitCode> {
+  return withKiwi(context, async (kiwi) => {
+    const inputs =
+      options.input.length === 0
+        ? {}
+        : parseAssignments(options.input, await inputTypes(kiwi, context.projectPath, { type: 'directive', id: directive }))
+    const spawned = await spawnThread(kiwi, context.projectPath, { directive, message, inputs })
+    if (!('threadId' in spawned)) {
+      context.output.failure(spawned)
+      return exitCodeOfError(spawned.error.code)
+    }
+    const { threadId } = spawned
+    if (options.detach === true) {
+      context.output.data(spawned.receipt, () => threadId)
+      return EXIT.ok
+    }
+    context.output.talk(`thread ${threadId}`)
+    return reportFollowed(context, await followOnScreen(context, kiwi, threadId))
+  })
+}
+
+/** Spawns through the tool that models use, with the same checks. The receipt is the tool's own. */
+export async function spawnThread(
+  kiwi: Kiwi,
+  projectPath: string,
+  request: { readonly directive: string; readonly message: string | undefined; readonly inputs: JsonObject },
+): Promise<{ readonly threadId: string; readonly receipt: unknown } | ErrorEnvelope> {
+  const parameters = {
+    directive_name: request.directive,
+    inputs: request.inputs,
+    project_path: projectPath,
+    ...(request.message === undefined ? {} : { initial_message: request.message }),
+  }
+  const result = await executeTool(kiwi, projectPath, { tool: 'thread_directive', parameters })
+  if (!result.success) return result
+  const receipt = receiptIn(result)
+  if (receipt === null) throw new KiwiError('SPAWN_FAILED', 'thread_directive gave no thread id.', { facts: { directive_name: request.directive } })
+  return { threadId: receipt.thread_id, receipt }
+}
+
+/** Follows with live tokens, notes on tools and warnings, and a status line: all of it talk on stderr. */
+export async function followOnScreen(context: CliContext, kiwi: Kiwi, threadId: string): Promise<Followed> {
+  const threads = kiwi.threads(context.projectPath)
+  const screen = createStatusLine(context.stderr, context.output.live, context.env)
+  const width = context.stderr.columns ?? 120
+  const onEvent = (event: ThreadEventRow): void => {
+    const note = noteOf(event, width)
+    if (note !== null) screen.line(note)
+  }
+  return follow({ threads, threadId, screen, sinceSeq: 0, onEvent, signal: context.interrupt() })
+}
+
+function reportFollowed(context: CliContext, followed: Followed): ExitCode {
+  const { output } = context
+  const { row } = followed
+  const id = row.thread_id
+  if (followed.kind === 'interrupted') {
+    output.talk(`Detached; ${id} goes on. Follow it: kiwi tail -f ${id}   Stop it: kiwi cancel ${id}`)
+    if (output.json) output.data(row, () => '')
+    return EXIT.interrupted
+  }
+  output.talk(threadSummary(row))
+  const result = resultText(row.result)
+  const isOnScreen = process.stdout.isTTY && context.stderr.isTTY && result === followed.lastText.trim()
+  if (output.json || (result !== '' && !isOnScreen)) output.data(row, () => result)
+  const code = exitCodeOfThread(row) ?? EXIT.failed
+  if (code === EXIT.waiting) output.talk(waitingHint(row))
+  return code
+}
+
+function waitingHint(row: ThreadRow): string {
+  return `${row.thread_id} needs you. Read why: kiwi show ${row.thread_id}   Let it go on: kiwi resume ${row.thread_id} [--message TEXT] [--add-usd N] [--add-turns N]`
+}
+
+/** The receipt of a spawning tool, wherever the kernel's result holds it. */
+function receiptIn(result: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {
+  for (const candidate of [result, result['result']]) {
+    if (typeof candidate === 'object' && candidate !== null && 'thread_id' in candidate && typeof candidate.thread_id === 'string') {
+      return { ...candidate, thread_id: candidate.thread_id }
+    }
+  }
+  return null
+}

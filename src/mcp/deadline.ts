@@ -1,0 +1,31 @@
+/** MCP hosts drop an answer after about a minute; some much sooner than they say. */
+export const CALL_DEADLINE_MS = 45_000
+
+/**
+ * Races `work` against a deadline and a cancelling caller. The signal that `work` gets aborts in both cases, so nothing of the call goes on
+ * unseen; what the call had already handed to a host goes on by design.
+ */
+export async function withDeadline<T>(
+  options: { readonly deadlineMs: number; readonly signal: AbortSignal },
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<{ readonly kind: 'done'; readonly value: T } | { readonly kind: 'late' } | { readonly kind: 'cancelled' }> {
+  const controller = new AbortController()
+  const ended = Promise.withResolvers<'late' | 'cancelled'>()
+  const end = (kind: 'late' | 'cancelled'): void => {
+    ended.resolve(kind)
+    controller.abort(new Error(kind === 'late' ? `The call took longer than ${options.deadlineMs} ms.` : 'The caller cancelled the call.'))
+  }
+  const onCancel = (): void => end('cancelled')
+  const timer = setTimeout(() => end('late'), options.deadlineMs)
+  options.signal.addEventListener('abort', onCancel, { once: true })
+  try {
+    if (options.signal.aborted) onCancel()
+    const done = work(controller.signal).then((value) => ({ kind: 'done' as const, value }))
+    // A rejection after the deadline has no reader; the winner below is then already decided.
+    done.catch(() => undefined)
+    return await Promise.race([done, ended.promise.then((kind) => ({ kind }))])
+  } finally {
+    clearTimeout(timer)
+    options.signal.removeEventListener('abort', onCancel)
+  }
+}
