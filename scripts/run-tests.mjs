@@ -110,5 +110,6 @@ else if (counts.tests === 0) problems.push('no test ran')
 for (const problem of problems) console.log(`✖ ${problem}`)
 
 const failed = (counts?.failed ?? 0) + (counts?.cancelled ?? 0)
-console.log(`\n${counts?.passed ?? 0} passed, ${failed} failed, ${problems.length} other problems, ${files.length} files`)
+console.log(`\n${files.length} test files, ${problems.length} other problems`)
+console.log(`${counts?.passed ?? 0} passed, ${failed} failed`)
 process.exitCode = failed === 0 && problems.length === 0 && (counts?.passed ?? 0) > 0 ? 0 : 1

@@ -1,0 +1,176 @@
+// `npm run test:pack`: what a user gets. Packs the package, installs it into an empty folder, and runs the whole demo from there on the
+// pinned Node and on the oldest supported line; then both public entries, their types, and `kiwi doctor`.
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** The newest release of the oldest line that `engines` allows. */
+const OLDEST_NODE = '24.21.0'
+const ENTRIES = ['kiwi-mcp', 'kiwi-mcp/base-harness']
+const STEP_TIMEOUT_MS = 5 * 60_000
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const scratch = mkdtempSync(join(tmpdir(), 'kiwi-pack-'))
+
+function run(command, args, { cwd, env = process.env, allowFailure = false }) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    timeout: STEP_TIMEOUT_MS,
+    maxBuffer: 2 ** 26,
+  })
+  if (error !== undefined || (status !== 0 && !allowFailure)) {
+    throw new Error(`${command} ${args.join(' ')} failed (${error?.message ?? `exit code ${status}`}):\n${stdout}\n${stderr}`)
+  }
+  return { status, stdout, stderr }
+}
+
+function expect(condition, message) {
+  if (!condition) throw new Error(message)
+}
+
+function step(text) {
+  console.log(`· ${text}`)
+}
+
+function folder(name) {
+  const path = join(scratch, name)
+  mkdirSync(path, { recursive: true })
+  return path
+}
+
+/** Packs (which builds) and checks what is inside. Returns the tarball's path. */
+function pack() {
+  const { stdout } = run('npm', ['pack', '--json', '--pack-destination', scratch], { cwd: ROOT })
+  // npm 11 prints an array, npm 12 an object keyed by package name; what `prepack` prints comes first.
+  const [packed] = Object.values(JSON.parse(stdout.slice(stdout.search(/^[[{]/m))))
+  const paths = packed.files.map(({ path }) => path)
+  for (const needed of [
+    'bin/kiwi.js',
+    'dist/src/cli/main.js',
+    'dist/src/index.js',
+    'dist/src/index.d.ts',
+    'dist/system/AGENTS.md',
+    'README.md',
+    'LICENSE',
+  ]) {
+    expect(paths.includes(needed), `The tarball lacks ${needed}.`)
+  }
+  const stray = paths.filter((path) =>
+    /(^|\/)(test|bench|scripts|examples|node_modules)\/|\.test\.|^system\/|^dist\/system\/.*\.(ts|map)$/.test(path),
+  )
+  expect(stray.length === 0, `The tarball holds what no user needs: ${stray.join(', ')}`)
+  const tools = paths.filter((path) => /^dist\/system\/tools\/.*\.(js|yaml)$/.test(path))
+  expect(tools.length > 10, `Expected the tarball to hold the shipped tools, found ${tools.length}.`)
+  step(
+    `packed ${packed.filename}: ${packed.entryCount} files, ${Math.round(packed.unpackedSize / 1024)} KB, ${tools.length} shipped tools`,
+  )
+  return join(scratch, packed.filename)
+}
+
+function install(name, packages) {
+  const cwd = folder(name)
+  writeFileSync(join(cwd, 'package.json'), JSON.stringify({ name, private: true, type: 'module', allowScripts: { node: true } }))
+  run('npm', ['install', '--no-audit', '--no-fund', '--save-exact', ...packages], { cwd })
+  return cwd
+}
+
+function refuseMachinePaths(consumer) {
+  const { stdout } = run('grep', ['-rlF', '-e', resolve(ROOT), '-e', `${homedir()}/`, join(consumer, 'node_modules/kiwi-mcp')], {
+    cwd: consumer,
+    allowFailure: true,
+  })
+  expect(stdout === '', `Installed files name a folder of this machine:\n${stdout}`)
+}
+
+/** A small repository for the demo to look at, away from any other project's settings. */
+function demoRepository(name) {
+  const cwd = folder(name)
+  mkdirSync(join(cwd, 'src'))
+  writeFileSync(join(cwd, 'README.md'), '# A small project\n\nIt greets.\n')
+  writeFileSync(join(cwd, 'src/greet.js'), 'export const greet = (name) => `Hello, ${name}`\n')
+  writeFileSync(join(cwd, 'src/main.js'), "import { greet } from './greet.js'\nconsole.log(greet('world'))\n")
+  run('git', ['init', '--quiet'], { cwd })
+  run('git', ['add', '.'], { cwd })
+  run('git', ['-c', 'user.name=kiwi', '-c', 'user.email=kiwi@example.org', 'commit', '--quiet', '-m', 'Greet'], { cwd })
+  return cwd
+}
+
+/** What npm sets for its scripts is not what a user's shell has. */
+function userEnv(home, node) {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith('npm_') && name !== 'NODE_OPTIONS')
+  return { ...Object.fromEntries(kept), HOME: home, PATH: `${resolve(node, '..')}:${process.env.PATH}` }
+}
+
+function tryPackage(consumer, node) {
+  const { stdout: version } = run(node, ['--version'], { cwd: consumer })
+  const label = `Node ${version.trim().slice(1)}`
+  const slug = version.trim().replaceAll('.', '-')
+  const kiwi = join(consumer, 'node_modules/kiwi-mcp/bin/kiwi.js')
+  const env = userEnv(folder(`home-${slug}`), node)
+  const cwd = demoRepository(`repository-${slug}`)
+  try {
+    for (const wire of ['anthropic', 'openai']) {
+      const { stdout, stderr } = run(node, [kiwi, 'demo', '--wire', wire], { cwd, env })
+      expect(/\bcompleted\b/.test(stdout), `The demo's last lines name no completed thread:\n${stdout}\n${stderr}`)
+      expect(!/Warning:/.test(stderr), `The demo prints a warning:\n${stderr}`)
+      step(`${label}: demo over the ${wire} wire completed`)
+    }
+    for (const entry of ENTRIES) {
+      const { stdout } = run(node, ['--input-type=module', '-e', `console.log(Object.keys(await import('${entry}')).length)`], {
+        cwd: consumer,
+        env,
+      })
+      expect(Number(stdout) > 0, `${entry} exports nothing.`)
+      step(`${label}: ${entry} exports ${stdout.trim()} names`)
+    }
+    const { stdout: doctor } = run(node, [kiwi, 'doctor'], { cwd, env, allowFailure: true })
+    if (version.startsWith('v24'))
+      expect(/24/.test(doctor) && /network/i.test(doctor), `doctor on Node 24 does not say what is weaker:\n${doctor}`)
+    step(`${label}: doctor answers`)
+  } finally {
+    run(node, [kiwi, 'host', 'stop'], { cwd, env, allowFailure: true })
+  }
+}
+
+/** The published types, as a strict consumer without Node's own types sees them. */
+function checkTypes(consumer) {
+  writeFileSync(
+    join(consumer, 'consumer.ts'),
+    ENTRIES.map(
+      (entry, index) =>
+        `import * as entry${index} from '${entry}'\nexport const names${index}: string[] = Object.keys(entry${index})\n`,
+    ).join(''),
+  )
+  const compilerOptions = {
+    target: 'esnext',
+    lib: ['esnext', 'dom'],
+    module: 'nodenext',
+    strict: true,
+    noEmit: true,
+    types: [],
+    skipLibCheck: false,
+  }
+  writeFileSync(join(consumer, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }))
+  run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', consumer], { cwd: consumer })
+  step('types resolve for a strict consumer')
+}
+
+try {
+  const tarball = pack()
+  const consumer = install('consumer', [tarball])
+  refuseMachinePaths(consumer)
+  checkTypes(consumer)
+  tryPackage(consumer, process.execPath)
+  const old = install('oldest-node', [`node@${OLDEST_NODE}`])
+  tryPackage(consumer, join(old, 'node_modules/node/bin/node'))
+  console.log('The package works as installed.')
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+} finally {
+  rmSync(scratch, { recursive: true, force: true, maxRetries: 5 })
+}
