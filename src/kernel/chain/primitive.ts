@@ -42,6 +42,11 @@ export interface PrimitiveCall {
   readonly context: ExecutionContext
   /** Sinks made by the executor from `config.stream.destinations`, then the caller's own. */
   readonly sinks: readonly AttachedSink[]
-  /** The called tool when it is a runtime tool: the verified file that the `node` primitive runs. */
-  readonly runtimeTool?: { readonly id: string; readonly path: string; readonly space: 'project' | 'user' | 'system' }
+  /** The runtime tool of the chain: the verified bytes that the `node` primitive runs. */
+  readonly runtimeTool?: {
+    readonly id: string
+    readonly path: string
+    readonly space: 'project' | 'user' | 'system'
+    readonly bytes: Uint8Array
+  }
 }

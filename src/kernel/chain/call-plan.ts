@@ -1,0 +1,143 @@
+import type { Json, JsonObject } from '../../json.ts'
+import { KiwiError, type ValidationError } from '../errors.ts'
+import type { Requirement } from '../items/item.ts'
+import { TemplateError } from '../template/placeholder.ts'
+import { compileTemplate, type CompiledTemplate } from '../template/template.ts'
+import { ForbiddenKeyError, mergeChain } from './merge.ts'
+import type { Chain, Link } from './resolve-chain.ts'
+import { dottedPath } from './schema-validation.ts'
+
+/** Everything about a tool that does not depend on the call: made once per set of files. */
+export interface CallPlan {
+  readonly chain: Chain
+  /** As written, templates included. */
+  readonly config: JsonObject
+  /** Null for a primitive called directly: its parameters are its configuration. */
+  readonly template: CompiledTemplate | null
+  /** JSON Schema of the parameters a caller may give. */
+  readonly schema: JsonObject
+  readonly requires: readonly Requirement[]
+  readonly isOptional: (parameter: string) => boolean
+}
+
+/** @throws {KiwiError} TOOL_CHAIN_FAILED with the link and config path of a template or key that cannot be used. */
+export function planCall(chain: Chain): CallPlan {
+  const requires = unionOf(chain.links.map((link) => link.tool.requires))
+  if (chain.leaf === chain.primitive) {
+    const schema = chain.primitive.tool.configSchema ?? { type: 'object' }
+    return { chain, config: chain.primitive.tool.config, template: null, schema, requires, isOptional: () => false }
+  }
+  const { config, template } = compileChain(chain)
+  const schema = callSchema(chain, template.parameterPaths)
+  const undeclared = schema['additionalProperties'] === false ? undeclaredName(template, schema) : null
+  if (undeclared !== null) {
+    const message = `{${undeclared.name}} is no parameter of this chain. Declare it under parameters, or write {{${undeclared.name}}} for literal braces.`
+    throw configError(chain, undeclared.path, { message, validation: [] })
+  }
+  const required = new Set(listOf(schema['required']))
+  const properties = mapOf(schema['properties'])
+  return {
+    chain,
+    config,
+    template,
+    schema,
+    requires,
+    isOptional: (name) => Object.hasOwn(properties, name) && !required.has(name),
+  }
+}
+
+/**
+ * A configuration that cannot be used, blamed on the link nearest the caller that wrote the value at `path`, or, when
+ * nobody wrote it, on the link that stands before the primitive.
+ */
+export function configError(
+  chain: Chain,
+  path: readonly (string | number)[],
+  { message, validation }: { readonly message: string; readonly validation: readonly ValidationError[] },
+): KiwiError {
+  const dotted = dottedPath(path)
+  return new KiwiError(
+    'TOOL_CHAIN_FAILED',
+    `The configuration of "${chain.leaf.id}" cannot be used: ${dotted === '' ? '' : `${dotted}: `}${message}`,
+    {
+      chain: chain.ids,
+      failedAt: {
+        tool_id: linkThatSet(chain, path).id,
+        config_path: dotted === '' ? 'config' : `config.${dotted}`,
+        validation_errors: validation.length > 0 ? validation : [{ field: dotted, error: message }],
+      },
+      cause: { code: 'CONFIG_VALIDATION_ERROR', message },
+    },
+  )
+}
+
+function linkThatSet(chain: Chain, path: readonly (string | number)[]): Link {
+  const depths = chain.links.map((link) => ({ link, depth: knownDepth(link, path) }))
+  const deepest = Math.max(...depths.map(({ depth }) => depth))
+  const setter = deepest === 0 ? chain.links.at(-2) : depths.find(({ depth }) => depth === deepest)?.link
+  return setter ?? chain.primitive
+}
+
+/** How many steps of `path` this link's own configuration knows. */
+function knownDepth(link: Link, path: readonly (string | number)[]): number {
+  let value: Json | undefined = path[0] === 'retry' && link.tool.retry !== null ? { retry: link.tool.retry } : link.tool.config
+  for (const [depth, part] of path.entries()) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return depth
+    value = Array.isArray(value) ? value[Number(part)] : mapOf(value)[part]
+  }
+  return path.length
+}
+
+function compileChain(chain: Chain): { readonly config: JsonObject; readonly template: CompiledTemplate } {
+  try {
+    const config = mergeChain(chain.links.map((link) => link.tool))
+    return { config, template: compileTemplate(config) }
+  } catch (error) {
+    if (error instanceof ForbiddenKeyError || error instanceof TemplateError)
+      throw configError(chain, error.path, { message: error.message, validation: [] })
+    throw error
+  }
+}
+
+/**
+ * The leaf's own parameters and, from the links behind it, those that the merged configuration still uses: a link
+ * that writes a fixed value in place of `{model}` takes that parameter away.
+ */
+function callSchema(chain: Chain, used: ReadonlyMap<string, unknown>): JsonObject {
+  const own: JsonObject = chain.leaf.tool.inputSchema ?? { type: 'object', properties: {}, additionalProperties: false }
+  const properties = new Map(Object.entries(mapOf(own['properties'])))
+  const required = new Set(listOf(own['required']))
+  for (const { tool } of chain.links.slice(1, -1)) {
+    const wanted = new Set(listOf(tool.inputSchema?.['required']))
+    for (const [name, property] of Object.entries(mapOf(tool.inputSchema?.['properties']))) {
+      if (properties.has(name) || !used.has(name)) continue
+      properties.set(name, property)
+      if (wanted.has(name)) required.add(name)
+    }
+  }
+  if (properties.size === Object.keys(mapOf(own['properties'])).length) return own
+  return { ...own, properties: Object.fromEntries(properties), required: [...required] }
+}
+
+function undeclaredName(
+  template: CompiledTemplate,
+  schema: JsonObject,
+): { readonly name: string; readonly path: readonly (string | number)[] } | null {
+  const declared = mapOf(schema['properties'])
+  for (const [name, path] of template.parameterPaths) if (!Object.hasOwn(declared, name)) return { name, path }
+  return null
+}
+
+function unionOf(lists: readonly (readonly Requirement[])[]): readonly Requirement[] {
+  const byText = new Map(lists.flat().map((requirement) => [JSON.stringify(requirement), requirement]))
+  return [...byText.values()]
+}
+
+function mapOf(value: Json | undefined): JsonObject {
+  // Not null and not a list: what is left of Json is an object.
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
+}
+
+function listOf(value: Json | undefined): readonly string[] {
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : []
+}

@@ -1,0 +1,236 @@
+/**
+ * Runs one tool: resolve and verify its chain, check the parameters, ask whether it is allowed, render and check the configuration, make the
+ * sinks, call the primitive.
+ *
+ * E1. What runs was verified: definitions and modules come from the bytes whose signature was checked, for every link.
+ * E2. Nothing happens before `authorize` agreed, and it sees the parameters that will be used.
+ * E3. Every sink is closed exactly once: by the primitive that streams into it, otherwise here.
+ */
+import { importVerified } from '../../primitives/runtime/verified-module.ts'
+import type { AttachedSink } from '../../primitives/http-client/contract.ts'
+import type { JsonObject } from '../../json.ts'
+import type { Authorize, MetaToolResult } from '../contract.ts'
+import { KiwiError } from '../errors.ts'
+import type { Item } from '../items/item.ts'
+import { TemplateError } from '../template/placeholder.ts'
+import { type CallPlan, configError, planCall } from './call-plan.ts'
+import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
+import type { ExecutionContext, Primitive, PrimitiveCall, PrimitiveOutcome } from './primitive.ts'
+import { type Chain, type Link, resolveChain } from './resolve-chain.ts'
+import { createSchemaValidation, withDefaults, type SchemaValidation } from './schema-validation.ts'
+import { closeSinks, makeSinks } from './sinks.ts'
+import type { TrustedItems } from './trusted-items.ts'
+
+export interface ExecutorOptions {
+  readonly items: TrustedItems
+  readonly primitives: readonly Primitive[]
+  readonly env: (name: string) => string | undefined
+  readonly authorize: Authorize | undefined
+}
+
+export interface Executor {
+  /** Never rejects for a tool's failure. @throws {KiwiError} for everything that kept the tool from being called. */
+  execute(toolId: string, parameters: JsonObject, context: ExecutionContext): Promise<MetaToolResult>
+  /** The module of a runtime tool, from its verified bytes. @throws {KiwiError} */
+  importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
+}
+
+export function createExecutor({ items, primitives, env, authorize }: ExecutorOptions): Executor {
+  const validation = createSchemaValidation()
+  const plans = createPlans(items)
+
+  const prepare = async (plan: CallPlan, given: JsonObject, context: ExecutionContext): Promise<Omit<PrimitiveCall, 'sinks'>> => {
+    const parameters = await checkedParameters(validation, plan, given)
+    await assertPermitted(authorize, plan, { parameters, context })
+    const config = await renderedConfig(validation, plan, { parameters, env })
+    const module = plan.chain.links.find((link) => link.tool.module)
+    if (module === undefined) return { config, parameters, context }
+    return {
+      config,
+      context,
+      parameters: await moduleParameters(validation, plan.chain, { module, config, parameters }),
+      runtimeTool: runtimeToolOf(module),
+    }
+  }
+
+  return {
+    async execute(toolId, given, context) {
+      const { __sinks: callerSinks = [] } = context
+      let sinks: readonly AttachedSink[] = callerSinks
+      let taken = false
+      try {
+        const plan = await plans.of(toolId)
+        const primitive = primitives.find(({ id }) => id === plan.chain.primitive.id)
+        if (primitive === undefined) throw missingPrimitive(plan.chain)
+        const prepared = await prepare(plan, given, context)
+        if (prepared.config['mode'] === 'stream') {
+          sinks = [...(await sinksOf(items, plan.chain, prepared)), ...sinks]
+          taken = true
+        }
+        return await run(primitive, plan.chain, { ...prepared, sinks: taken ? sinks : [] })
+      } finally {
+        // E3
+        if (!taken) await closeSinks(sinks)
+      }
+    },
+
+    async importModule(toolId) {
+      const { item, bytes } = await items.require('tool', toolId)
+      if (item.state.kind !== 'available' || item.state.definition.kind !== 'tool' || !item.state.definition.module) {
+        throw new KiwiError('INVALID_REQUEST', `"${toolId}" is not a runtime tool, so it has no module.`)
+      }
+      return { item, module: await importVerified({ path: item.path, bytes }) }
+    },
+  }
+}
+
+/** Plans by leaf file; a plan is used while every file of its chain is the one it was made from. */
+function createPlans(items: TrustedItems): { of(toolId: string): Promise<CallPlan> } {
+  const known = new WeakMap<Item, CallPlan>()
+  return {
+    async of(toolId) {
+      const chain = await resolveChain(items, toolId)
+      const leaf = chain.leaf.verified.item
+      const plan = known.get(leaf)
+      if (plan !== undefined && sameFiles(plan.chain, chain)) return plan
+      const made = planCall(chain)
+      known.set(leaf, made)
+      return made
+    },
+  }
+}
+
+function sameFiles(one: Chain, other: Chain): boolean {
+  return (
+    one.links.length === other.links.length && one.links.every((link, index) => link.verified === other.links[index]?.verified)
+  )
+}
+
+async function checkedParameters(validation: SchemaValidation, plan: CallPlan, given: JsonObject): Promise<JsonObject> {
+  const reserved = Object.keys(given).find((key) => key.startsWith('__'))
+  if (reserved !== undefined) {
+    throw parameterError(plan.chain, plan.chain.leaf, [
+      { field: reserved, error: 'is reserved: no parameter may begin with "__"' },
+    ])
+  }
+  const parameters = withDefaults(plan.schema, given)
+  const violations = await validation.check(plan.schema, parameters)
+  if (violations.length > 0) throw parameterError(plan.chain, plan.chain.leaf, violations)
+  return parameters
+}
+
+function parameterError(chain: Chain, link: Link, violations: Awaited<ReturnType<SchemaValidation['check']>>): KiwiError {
+  const summary = violations.map(({ field, error }) => `${field} ${error}`).join('; ')
+  return new KiwiError('PARAMETER_VALIDATION_ERROR', `The parameters of "${link.id}" do not fit: ${summary}.`, {
+    chain: chain.ids,
+    failedAt: { tool_id: link.id, config_path: null, validation_errors: violations },
+    suggestion: `Load the tool "${chain.leaf.id}" to see its parameters.`,
+  })
+}
+
+async function assertPermitted(
+  authorize: Authorize | undefined,
+  { chain, requires }: CallPlan,
+  { parameters, context }: { readonly parameters: JsonObject; readonly context: ExecutionContext },
+): Promise<void> {
+  const { id, category } = chain.leaf.verified.item
+  const answer = await authorize?.({ verb: 'execute', itemType: 'tool', itemId: id, category, requires, parameters, context })
+  if (answer === undefined || answer.permitted) return
+  throw new KiwiError('PERMISSION_DENIED', `"${id}" may not be executed here: ${answer.missing.join(', ')} is missing.`, {
+    chain: chain.ids,
+    suggestion: answer.suggestion,
+    facts: { missing: answer.missing },
+  })
+}
+
+async function renderedConfig(
+  validation: SchemaValidation,
+  { chain, config: written, template, isOptional }: CallPlan,
+  { parameters, env }: { readonly parameters: JsonObject; readonly env: (name: string) => string | undefined },
+): Promise<JsonObject> {
+  // A primitive called directly is configured by its caller; the file's own values are its defaults.
+  if (template === null) return { ...written, ...parameters }
+  let config: JsonObject
+  try {
+    config = template.render({ parameters, isOptional, env })
+  } catch (error) {
+    if (error instanceof TemplateError) throw configError(chain, error.path, { message: error.message, validation: [] })
+    throw error
+  }
+  const schema = chain.primitive.tool.configSchema
+  const [first, ...others] = schema === null ? [] : await validation.check(schema, config)
+  if (first === undefined) return config
+  // Rendered values may hold secrets of the environment, so they are not shown.
+  const validationErrors = [first, ...others].map(({ field, error }) => ({ field, error }))
+  throw configError(chain, pathOf(first.field), { message: `${first.field} ${first.error}`, validation: validationErrors })
+}
+
+function pathOf(field: string): readonly (string | number)[] {
+  if (field === '(all)') return []
+  return [...field.matchAll(/\[(\d+)\]|[^.[\]]+/g)].map(([part, index]) => (index === undefined ? part : Number(index)))
+}
+
+/** A tool file over a runtime tool may fix that tool's parameters under `config.parameters`; otherwise the caller's go through. */
+async function moduleParameters(
+  validation: SchemaValidation,
+  chain: Chain,
+  { module, config, parameters }: { readonly module: Link; readonly config: JsonObject; readonly parameters: JsonObject },
+): Promise<JsonObject> {
+  if (module === chain.leaf) return parameters
+  const fixed = config['parameters']
+  // Neither null nor a list: what is left of Json is an object.
+  const given = typeof fixed === 'object' && fixed !== null && !Array.isArray(fixed) ? (fixed as JsonObject) : parameters
+  const schema = module.tool.inputSchema ?? { type: 'object', additionalProperties: false }
+  const complete = withDefaults(schema, given)
+  const violations = await validation.check(schema, complete)
+  if (violations.length > 0) throw parameterError(chain, module, violations)
+  return complete
+}
+
+function runtimeToolOf({ id, verified: { item, bytes } }: Link): NonNullable<PrimitiveCall['runtimeTool']> {
+  return { id, path: item.path, space: item.space, bytes }
+}
+
+async function sinksOf(
+  items: TrustedItems,
+  chain: Chain,
+  { config, context }: Omit<PrimitiveCall, 'sinks'>,
+): Promise<readonly AttachedSink[]> {
+  try {
+    return await makeSinks(items, config, context)
+  } catch (error) {
+    if (!(error instanceof KiwiError)) throw error
+    const index = error.context.facts?.['destination']
+    const failed = configError(chain, ['stream', 'destinations', ...(typeof index === 'number' ? [index] : [])], {
+      message: error.message,
+      validation: [],
+    })
+    throw new KiwiError('TOOL_CHAIN_FAILED', failed.message, {
+      ...failed.context,
+      error,
+      cause: { code: error.code, message: error.message },
+    })
+  }
+}
+
+async function run(primitive: Primitive, chain: Chain, call: PrimitiveCall): Promise<MetaToolResult> {
+  let outcome: PrimitiveOutcome
+  try {
+    outcome = await primitive.execute(call)
+  } catch (error) {
+    return thrownFailure(chain, error).toEnvelope()
+  }
+  const { value, error } = outcome
+  if (error !== null) return primitiveFailure(chain, { value, error })
+  const returned = call.runtimeTool === undefined ? null : returnedFailure(chain, value)
+  return returned ?? { success: true, item_type: 'tool', item_id: chain.leaf.id, result: value }
+}
+
+function missingPrimitive(chain: Chain): KiwiError {
+  const message = `This process has no primitive named "${chain.primitive.id}".`
+  return new KiwiError('TOOL_CHAIN_FAILED', message, {
+    chain: chain.ids,
+    failedAt: { tool_id: chain.primitive.id, config_path: null, validation_errors: [] },
+    cause: { code: 'ITEM_NOT_FOUND', message },
+  })
+}

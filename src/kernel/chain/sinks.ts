@@ -1,0 +1,98 @@
+import type { AttachedSink, Sink, SinkFailurePolicy } from '../../primitives/http-client/contract.ts'
+import { importVerified } from '../../primitives/runtime/verified-module.ts'
+import type { Json, JsonObject } from '../../json.ts'
+import { KiwiError } from '../errors.ts'
+import type { ExecutionContext } from './primitive.ts'
+import type { TrustedItems } from './trusted-items.ts'
+
+type SinkFactory = (
+  options: JsonObject,
+  context: { readonly projectPath: string; readonly signal?: AbortSignal },
+) => Promise<Sink>
+
+/** Built into the HTTP client: it is named in a configuration, but no tool makes it. */
+const BUILT_IN = 'return'
+const ALIASES: ReadonlyMap<string, string> = new Map([['file', 'file_sink']])
+const POLICIES: ReadonlySet<unknown> = new Set<SinkFailurePolicy>(['fail', 'drop', 'retry'])
+
+/**
+ * Makes the sinks of `config.stream.destinations` by running each destination's sink tool. The tool gets the destination's own fields
+ * and, over them, those of its `config`.
+ *
+ * @throws {KiwiError} when a sink cannot be made; those already made are closed first. The message names the destination.
+ */
+export async function makeSinks(
+  items: TrustedItems,
+  config: JsonObject,
+  context: ExecutionContext,
+): Promise<readonly AttachedSink[]> {
+  const made: AttachedSink[] = []
+  for (const [index, destination] of destinationsOf(config).entries()) {
+    if (destination['type'] === BUILT_IN) continue
+    try {
+      made.push(await makeSink(items, destination, context))
+    } catch (error) {
+      await closeSinks(made)
+      if (error instanceof KiwiError) throw withPlace(error, index)
+      const message = error instanceof Error ? error.message : String(error)
+      throw withPlace(new KiwiError('SINK_FAILED', message, { error }), index)
+    }
+  }
+  return made
+}
+
+/** Closes sinks that no primitive has taken over. A sink that cannot be closed does not keep the others open. */
+export async function closeSinks(sinks: readonly AttachedSink[]): Promise<void> {
+  await Promise.allSettled(sinks.map(async ({ sink }) => await sink.close()))
+}
+
+async function makeSink(items: TrustedItems, destination: JsonObject, context: ExecutionContext): Promise<AttachedSink> {
+  const { type: written, on_error: onError, buffer, config, ...own } = destination
+  if (typeof written !== 'string') throw new KiwiError('CONFIG_VALIDATION_ERROR', 'A stream destination has no `type`.')
+  const type = ALIASES.get(written) ?? written
+  const { item, bytes } = await items.require('tool', type)
+  const tool = item.state.kind === 'available' && item.state.definition.kind === 'tool' ? item.state.definition : null
+  if (tool?.toolType !== 'sink' || !tool.module)
+    throw new KiwiError('CONFIG_VALIDATION_ERROR', `"${type}" is no sink: its tool type is ${tool?.toolType ?? 'unknown'}.`)
+  const factory = (await importVerified({ path: item.path, bytes }))['default']
+  if (!isFactory(factory))
+    throw new KiwiError('CONFIG_VALIDATION_ERROR', `The sink "${type}" has no default export that is a function.`)
+  const options = { ...own, ...(isMap(config) ? config : {}) }
+  const sink = await factory(options, {
+    projectPath: context.projectPath,
+    ...(context.signal === undefined ? {} : { signal: context.signal }),
+  })
+  return {
+    sink,
+    type,
+    onError: isPolicy(onError) ? onError : 'drop',
+    ...(typeof buffer === 'number' ? { maxQueuedEvents: buffer } : {}),
+  }
+}
+
+function destinationsOf(config: JsonObject): readonly JsonObject[] {
+  const stream = config['stream']
+  const destinations = isMap(stream) ? stream['destinations'] : undefined
+  return Array.isArray(destinations) ? destinations.filter(isMap) : []
+}
+
+function withPlace(error: KiwiError, index: number): KiwiError {
+  const place = `stream.destinations[${index}]`
+  return new KiwiError(error.code, `${place}: ${error.message}`, {
+    ...error.context,
+    error: error.cause,
+    facts: { ...error.context.facts, destination: index },
+  })
+}
+
+function isFactory(value: unknown): value is SinkFactory {
+  return typeof value === 'function'
+}
+
+function isPolicy(value: unknown): value is SinkFailurePolicy {
+  return POLICIES.has(value)
+}
+
+function isMap(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

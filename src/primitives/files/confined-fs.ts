@@ -1,0 +1,320 @@
+/**
+ * Files below one folder, opened so that neither a path nor a link swapped at any moment leads out of it.
+ *
+ * F1. Open first, then check what was opened: every folder on the way is opened from its parent's descriptor without following links.
+ * F2. Only regular files are read or replaced, and opening never waits (a FIFO or device is refused, not read).
+ * F3. A write goes to a new file in the same folder that then takes the name: readers see the old or the new content, never a part.
+ * F4. The deny list wins over everything, in any letter case.
+ *
+ * On systems without /proc, F1 is weaker: steps go by path, and the opened file is compared with what the path names afterwards.
+ */
+import { randomBytes } from 'node:crypto'
+import { constants, type Dirent, type Stats } from 'node:fs'
+import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+
+export type ConfinedErrorCode =
+  | 'PATH_OUTSIDE_PROJECT'
+  | 'FILE_NOT_FOUND'
+  | 'PERMISSION_DENIED'
+  | 'INVALID_REQUEST'
+  | 'ITEM_EXISTS'
+  | 'LIMIT_EXCEEDED'
+
+/** A path that was refused. `path` is as the caller gave it. */
+export class ConfinedPathError extends Error {
+  override readonly name = 'ConfinedPathError'
+  readonly code: ConfinedErrorCode
+  readonly path: string
+
+  constructor(code: ConfinedErrorCode, message: string, path: string) {
+    super(message)
+    this.code = code
+    this.path = path
+  }
+}
+
+/** An open folder. Children are reached through its descriptor, so it stays the folder it was. */
+export interface OpenFolder extends AsyncDisposable {
+  /** Relative to the root; empty for the root itself. */
+  readonly path: string
+  readonly root: string
+  readonly handle: FileHandle
+  readonly place: string
+}
+
+export interface OpenFile extends AsyncDisposable {
+  readonly path: string
+  readonly handle: FileHandle
+  readonly stats: Stats
+}
+
+type Access = 'read' | 'write'
+
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = constants
+const HAS_PROC = process.platform === 'linux'
+const MAX_SEGMENTS = 64
+// eslint-disable-next-line no-control-regex
+const UNSAFE_SEGMENT = /[\u0000-\u001f\u007f\\:]|[. ]$/
+const DEVICE_NAME = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i
+const DENIED_ANYWHERE = /^(?:\.git|\.env.*|\.ssh|\.gnupg|\.aws)$/
+const DENIED_BELOW_AI: ReadonlySet<string> = new Set(['threads', 'keys', 'trust'])
+
+/**
+ * The segments of a path relative to a root; empty for the root itself. `.`, a leading `./` and a trailing `/` are accepted.
+ *
+ * @throws {ConfinedPathError} for absolute paths, `..`, and names that mean something else on some system.
+ */
+export function parseRelativePath(path: string): readonly string[] {
+  if (path.startsWith('/') || /^[A-Za-z]:/.test(path)) throw outside(path, 'it is absolute. Give it relative to the project')
+  const segments = path
+    .replace(/^(?:\.\/+)+/, '')
+    .replace(/\/+$/, '')
+    .split('/')
+  if (segments.length === 1 && (segments[0] === '' || segments[0] === '.')) return []
+  if (segments.length > MAX_SEGMENTS) throw outside(path, `it has more than ${MAX_SEGMENTS} parts`)
+  for (const segment of segments) {
+    if (segment === '..') throw outside(path, '".." is not allowed')
+    if (segment === '' || segment === '.') throw outside(path, 'it has an empty part')
+    if (
+      UNSAFE_SEGMENT.test(segment) ||
+      DEVICE_NAME.test(segment) ||
+      segment.length > 255 ||
+      segment !== segment.normalize('NFC')
+    ) {
+      throw outside(path, `${JSON.stringify(segment)} is not a portable file name`)
+    }
+  }
+  return segments
+}
+
+/** Why a path may never be touched (F4); null when it may. */
+export function denialOf(segments: readonly string[], access: Access): string | null {
+  const folded = segments.map((segment) => segment.toLowerCase())
+  const denied = folded.find((segment) => DENIED_ANYWHERE.test(segment))
+  if (denied !== undefined) return `${denied} is closed to tools`
+  if (folded[0] !== '.ai') return null
+  if (DENIED_BELOW_AI.has(folded[1] ?? '')) return `.ai/${folded[1]} is closed to tools`
+  return access === 'write'
+    ? '.ai is not written by file tools: items there are changed by their owner and signed with `kiwi sign`'
+    : null
+}
+
+/** @throws {ConfinedPathError} */
+export async function openFolder(root: string, path: string): Promise<OpenFolder> {
+  const segments = checkedSegments(path, 'read')
+  return await walkTo(root, segments, { path, create: false })
+}
+
+/** A folder in an open folder, opened without following a link. @throws {ConfinedPathError} */
+export async function openChildFolder(parent: OpenFolder, name: string): Promise<OpenFolder> {
+  return await enter(parent, name, { path: joined(parent, name), create: false })
+}
+
+/** A regular file for reading. @throws {ConfinedPathError} */
+export async function openFile(root: string, path: string): Promise<OpenFile> {
+  const segments = checkedSegments(path, 'read')
+  const name = segments.at(-1)
+  if (name === undefined) throw notFile(path)
+  await using folder = await walkTo(root, segments.slice(0, -1), { path, create: false })
+  return await openChildFile(folder, name)
+}
+
+/** A regular file in an open folder, for reading (F1, F2). @throws {ConfinedPathError} */
+export async function openChildFile(folder: OpenFolder, name: string): Promise<OpenFile> {
+  const path = joined(folder, name)
+  const handle = await open(childPlace(folder, name), O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
+    throw explained(error, path)
+  })
+  try {
+    const stats = await handle.stat()
+    if (!stats.isFile()) throw notFile(path)
+    await assertInside(handle, { root: folder.root, path, place: join(folder.root, path) })
+    return { path, handle, stats, [Symbol.asyncDispose]: async () => await handle.close() }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+/** Names and types in an open folder; links are listed as links. */
+export async function readFolder(folder: OpenFolder): Promise<readonly Dirent[]> {
+  return await readdir(folderPlace(folder), { withFileTypes: true })
+}
+
+/** Size and type of a child without opening or following it. */
+export async function childStats(folder: OpenFolder, name: string): Promise<Stats> {
+  return await lstat(childPlace(folder, name))
+}
+
+/**
+ * Writes a whole file (F3), making missing folders. `existing` decides what happens when the name is taken.
+ *
+ * A file that is replaced keeps its mode. Links, special files and files with another hard link are refused.
+ *
+ * @throws {ConfinedPathError} ITEM_EXISTS when `existing` is `refuse`.
+ */
+export async function writeWhole(
+  root: string,
+  path: string,
+  content: { readonly bytes: Uint8Array; readonly existing: 'replace' | 'refuse' },
+): Promise<{ created: boolean }> {
+  const segments = checkedSegments(path, 'write')
+  const name = segments.at(-1)
+  if (name === undefined) throw notFile(path)
+  await using folder = await walkTo(root, segments.slice(0, -1), { path, create: true })
+  const target = childPlace(folder, name)
+  const before = await lstat(target).catch(() => null)
+  if (before !== null) assertReplaceable(before, path)
+  if (before !== null && content.existing === 'refuse') throw taken(path)
+  const temporary = childPlace(folder, `.${name.slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
+  const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (before?.mode ?? 0o644) & 0o777).catch(
+    (error: unknown) => {
+      throw explained(error, path)
+    },
+  )
+  try {
+    await handle.writeFile(content.bytes)
+    await handle.close()
+    if (content.existing === 'replace') await rename(temporary, target)
+    else await link(temporary, target)
+    if (content.existing === 'refuse') await unlink(temporary)
+  } catch (error) {
+    await handle.close().catch(() => undefined)
+    await unlink(temporary).catch(() => undefined)
+    throw explained(error, path)
+  }
+  return { created: before === null }
+}
+
+function checkedSegments(path: string, access: Access): readonly string[] {
+  const segments = parseRelativePath(path)
+  const denial = denialOf(segments, access)
+  if (denial !== null) throw new ConfinedPathError('PERMISSION_DENIED', `${JSON.stringify(path)} is refused: ${denial}.`, path)
+  return segments
+}
+
+interface Step {
+  /** As the caller gave it, for messages. */
+  readonly path: string
+  readonly create: boolean
+}
+
+async function walkTo(root: string, segments: readonly string[], step: Step): Promise<OpenFolder> {
+  const realRoot = await realpath(root).catch((error: unknown) => {
+    throw explained(error, '.')
+  })
+  let folder = folderOf(await open(realRoot, O_RDONLY | O_DIRECTORY), { root: realRoot, path: '' })
+  for (const segment of segments) {
+    const parent = folder
+    try {
+      folder = await enter(parent, segment, step)
+    } finally {
+      await parent.handle.close()
+    }
+  }
+  return folder
+}
+
+async function enter(parent: OpenFolder, name: string, { path, create }: Step): Promise<OpenFolder> {
+  const place = childPlace(parent, name)
+  if (create) {
+    await mkdir(place).catch((error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') throw explained(error, path)
+    })
+  }
+  const handle = await open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch((error: unknown) => {
+    throw explained(error, path)
+  })
+  const child = folderOf(handle, { root: parent.root, path: joined(parent, name) })
+  try {
+    await assertInside(handle, { root: parent.root, path, place: child.place })
+    return child
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+function folderOf(handle: FileHandle, { root, path }: { readonly root: string; readonly path: string }): OpenFolder {
+  return { handle, root, path, place: join(root, path), [Symbol.asyncDispose]: async () => await handle.close() }
+}
+
+/** Where the descriptor really is. */
+async function assertInside(
+  handle: FileHandle,
+  { root, path, place }: { readonly root: string; readonly path: string; readonly place: string },
+): Promise<void> {
+  if (HAS_PROC) {
+    const actual = await readlink(`/proc/self/fd/${handle.fd}`)
+    if (actual === root || actual.startsWith(root === '/' ? '/' : `${root}/`)) return
+    throw outside(path, 'it was moved out of the project while it was opened')
+  }
+  const [opened, real] = await Promise.all([handle.stat(), realpath(place)])
+  const named = await stat(real)
+  if (!real.startsWith(`${root}/`) || named.ino !== opened.ino || named.dev !== opened.dev)
+    throw outside(path, 'a link leads out of the project')
+}
+
+function assertReplaceable(stats: Stats, path: string): void {
+  if (stats.isSymbolicLink()) throw outside(path, 'it is a link, and links are not followed')
+  if (!stats.isFile()) throw notFile(path)
+  if (stats.nlink > 1) throw outside(path, 'it has another hard link, so writing it could change a file elsewhere')
+}
+
+function folderPlace(folder: OpenFolder): string {
+  return HAS_PROC ? `/proc/self/fd/${folder.handle.fd}` : folder.place
+}
+
+function childPlace(folder: OpenFolder, name: string): string {
+  return `${folderPlace(folder)}/${name}`
+}
+
+function joined(folder: OpenFolder, name: string): string {
+  return folder.path === '' ? name : `${folder.path}/${name}`
+}
+
+function explained(error: unknown, path: string): unknown {
+  if (error instanceof ConfinedPathError) return error
+  switch (codeOf(error)) {
+    case 'ENOENT':
+      return new ConfinedPathError('FILE_NOT_FOUND', `There is no ${JSON.stringify(path)} in the project.`, path)
+    case 'ELOOP':
+    case 'ENXIO':
+      return outside(path, 'it is a link or a special file, and those are not followed')
+    case 'ENOTDIR':
+      // O_DIRECTORY reports a link this way too.
+      return outside(path, 'a part of it is a link or no folder')
+    case 'EEXIST':
+      return taken(path)
+    case 'EACCES':
+    case 'EPERM':
+      return new ConfinedPathError(
+        'PERMISSION_DENIED',
+        `The system does not let this process open ${JSON.stringify(path)}.`,
+        path,
+      )
+    default:
+      return error
+  }
+}
+
+function outside(path: string, reason: string): ConfinedPathError {
+  return new ConfinedPathError(
+    'PATH_OUTSIDE_PROJECT',
+    `The path ${JSON.stringify(path.slice(0, 200))} is refused: ${reason}.`,
+    path,
+  )
+}
+
+function notFile(path: string): ConfinedPathError {
+  return new ConfinedPathError('INVALID_REQUEST', `${JSON.stringify(path)} is not a regular file.`, path)
+}
+
+function taken(path: string): ConfinedPathError {
+  return new ConfinedPathError('ITEM_EXISTS', `${JSON.stringify(path)} exists already.`, path)
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
+}

@@ -1,0 +1,107 @@
+import { realpath } from 'node:fs/promises'
+import { isAbsolute, relative, resolve, sep } from 'node:path'
+
+/** One process to run, checked and with every default in place. */
+export interface ProcessConfig {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Absolute, inside the project. */
+  readonly cwd: string
+  /** Null closes the child's input at once. */
+  readonly stdin: string | null
+  readonly timeoutMs: number
+  /** For stdout and stderr each. */
+  readonly maxOutputBytes: number
+}
+
+/** A configuration that cannot be run; the message names the field. */
+export class ProcessConfigError extends Error {
+  override readonly name = 'ProcessConfigError'
+}
+
+const DEFAULT_ENV_ALLOW = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const
+const DEFAULT_TIMEOUT_MS = 60_000
+const DEFAULT_MAX_OUTPUT_BYTES = 100_000
+const MAX_OUTPUT_BYTES = 16 * 1024 * 1024
+/** setTimeout fires at once beyond this. */
+const MAX_TIMEOUT_MS = 2_147_483_647
+const SECRET_NAME = /KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL/i
+
+/**
+ * @param env Reads the host's environment, of which only `env_allow` names are copied.
+ * @throws {ProcessConfigError}
+ */
+export async function readProcessConfig(
+  raw: Readonly<Record<string, unknown>>,
+  { projectPath, env }: { readonly projectPath: string; readonly env: (name: string) => string | undefined },
+): Promise<ProcessConfig> {
+  return {
+    command: text(raw['command'], 'command'),
+    args: texts(raw['args'] ?? [], 'args'),
+    env: childEnvironment(raw, env),
+    cwd: await folderInside(projectPath, raw['cwd'] === undefined ? '.' : text(raw['cwd'], 'cwd')),
+    stdin: raw['stdin'] === undefined || raw['stdin'] === null ? null : text(raw['stdin'], 'stdin', { nulAllowed: true }),
+    timeoutMs: Math.min(positive(raw['timeout_ms'] ?? DEFAULT_TIMEOUT_MS, 'timeout_ms'), MAX_TIMEOUT_MS),
+    maxOutputBytes: Math.min(positive(raw['max_output_bytes'] ?? DEFAULT_MAX_OUTPUT_BYTES, 'max_output_bytes'), MAX_OUTPUT_BYTES),
+  }
+}
+
+function childEnvironment(
+  raw: Readonly<Record<string, unknown>>,
+  env: (name: string) => string | undefined,
+): Readonly<Record<string, string>> {
+  const child = new Map<string, string>()
+  for (const name of texts(raw['env_allow'] ?? DEFAULT_ENV_ALLOW, 'env_allow')) {
+    // Whoever may run a command chooses these names, so they must not reach a secret; a tool file can, by writing env: {NAME: ${NAME}}.
+    if (SECRET_NAME.test(name)) {
+      throw new ProcessConfigError(
+        `\`env_allow\` must not name ${name}, which looks like a secret. Set it under \`env\` in a signed tool file.`,
+      )
+    }
+    const value = env(name)
+    if (value !== undefined) child.set(name, value)
+  }
+  const explicit = raw['env'] ?? {}
+  if (typeof explicit !== 'object' || explicit === null)
+    throw new ProcessConfigError('Expected `env` to be a map of names to texts.')
+  for (const [name, value] of Object.entries(explicit)) {
+    if (!/^[A-Za-z_]\w*$/.test(name))
+      throw new ProcessConfigError(`Expected a variable name in \`env\`, got ${JSON.stringify(name)}.`)
+    child.set(name, text(typeof value === 'number' || typeof value === 'boolean' ? String(value) : value, `env.${name}`))
+  }
+  return Object.fromEntries(child)
+}
+
+async function folderInside(projectPath: string, cwd: string): Promise<string> {
+  const project = await realpath(projectPath)
+  const folder = await realpath(resolve(project, cwd)).catch(() => {
+    throw new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) does not exist.`)
+  })
+  const path = relative(project, folder)
+  if (path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path)) {
+    throw new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) lies outside the project.`)
+  }
+  return folder
+}
+
+function text(value: unknown, field: string, { nulAllowed = false }: { readonly nulAllowed?: boolean } = {}): string {
+  if (typeof value !== 'string')
+    throw new ProcessConfigError(`Expected \`${field}\` to be text, got ${value === undefined ? 'nothing' : typeof value}.`)
+  if (!nulAllowed && value.includes('\0')) throw new ProcessConfigError(`\`${field}\` holds a NUL character.`)
+  return value
+}
+
+function texts(value: unknown, field: string): readonly string[] {
+  if (!Array.isArray(value)) throw new ProcessConfigError(`Expected \`${field}\` to be a list of texts.`)
+  return value.map((one: unknown, index) =>
+    text(typeof one === 'number' || typeof one === 'boolean' ? String(one) : one, `${field}[${index}]`),
+  )
+}
+
+function positive(value: unknown, field: string): number {
+  if (typeof value !== 'number' || !Number.isInteger(value) || value <= 0) {
+    throw new ProcessConfigError(`Expected \`${field}\` to be a positive integer, got ${JSON.stringify(value)}.`)
+  }
+  return value
+}
