@@ -110,6 +110,7 @@ function createLiveText(screen: StatusLine): { take(live: JsonObject): void; end
   const state = { turn: -1, text: '' }
   return {
     take(live) {
+      if (live['type'] === 'tool_call') state.text = '' // what was said before a call is not the answer
       const text = textOfLive(live)
       if (text === null) return
       const turn = numberIn(live, 'turn')

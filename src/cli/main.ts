@@ -56,7 +56,7 @@ function wantsJson(argv: readonly string[]): boolean {
 
 function reportUsage(output: Output, error: CommanderError, text: string): ExitCode {
   if (error.exitCode === 0) return EXIT.ok
-  const message = error.code === 'commander.help' ? 'No verb was given.' : error.message.replace(/^error: /u, '')
+  const message = error.code === 'commander.help' ? 'No verb was given.' : error.message.replace(/^error: /u, '').replace(/\n\(Did you mean .*$/su, '')
   if (!output.json && error.code === 'commander.help') output.talk(text)
   else output.error(new KiwiError('INVALID_REQUEST', message, { suggestion: suggestionIn(text) ?? 'See kiwi --help, or kiwi VERB --help.' }))
   return EXIT.usage

@@ -7,7 +7,10 @@ const declared = (name: string): string | readonly string[] | null =>
   ({ limit: 'integer', version: 'string', either: ['string', 'null'], tags: 'array' })[name] ?? null
 
 const invalidRequest = (pattern: RegExp) => (error: unknown) =>
-  error instanceof KiwiError && error.code === 'INVALID_REQUEST' && pattern.test(error.message) && error.context.suggestion !== undefined
+  error instanceof KiwiError &&
+  error.code === 'INVALID_REQUEST' &&
+  pattern.test(error.message) &&
+  error.context.suggestion !== undefined
 
 test('a value is text unless its name is declared as another type', () => {
   const given = ['limit=5', 'version=5', 'either=5', 'tags=["a"]', 'unknown=5']
@@ -15,7 +18,11 @@ test('a value is text unless its name is declared as another type', () => {
 })
 
 test('name:=JSON is always JSON and a value may hold every character', () => {
-  assert.deepEqual(parseAssignments(['deep:={"a":[1]}', 'text=a=b:=c\nd', 'empty=']), { deep: { a: [1] }, text: 'a=b:=c\nd', empty: '' })
+  assert.deepEqual(parseAssignments(['deep:={"a":[1]}', 'text=a=b:=c\nd', 'empty=']), {
+    deep: { a: [1] },
+    text: 'a=b:=c\nd',
+    empty: '',
+  })
 })
 
 test('a word without an equals sign, a repeated name and a wrong type are usage errors that say what to write', () => {

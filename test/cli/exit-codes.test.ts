@@ -3,7 +3,11 @@ import { test } from 'node:test'
 import { exitCodeOfError, exitCodeOfThread, exitCodeOfThreads } from '../../src/cli/exit-codes.ts'
 import type { EndReason, Status, WaitReason } from '../../src/threads/engine.ts'
 
-const row = (status: Status, end_reason: EndReason | null = null, wait_reason: WaitReason | null = null) => ({ status, end_reason, wait_reason })
+const row = (status: Status, end_reason: EndReason | null = null, wait_reason: WaitReason | null = null) => ({
+  status,
+  end_reason,
+  wait_reason,
+})
 
 test('a completed thread exits 0 and a cancelled one 1', () => {
   assert.equal(exitCodeOfThread(row('completed', 'done')), 0)
@@ -12,7 +16,10 @@ test('a completed thread exits 0 and a cancelled one 1', () => {
 
 test('every limit exits 4, a denial 3 and a broken run 1', () => {
   const reasons = ['max_turns', 'max_tokens', 'max_tool_calls', 'max_duration', 'cost_exceeded', 'context_exceeded'] as const
-  assert.deepEqual(reasons.map((reason) => exitCodeOfThread(row('error', reason))), [4, 4, 4, 4, 4, 4])
+  assert.deepEqual(
+    reasons.map((reason) => exitCodeOfThread(row('error', reason))),
+    [4, 4, 4, 4, 4, 4],
+  )
   assert.equal(exitCodeOfThread(row('error', 'permission_denied')), 3)
   assert.equal(exitCodeOfThread(row('error', 'stream_failed')), 1)
 })
@@ -31,6 +38,9 @@ test('several threads exit with the first code that is not 0', () => {
 })
 
 test('an error envelope exits by its code', () => {
-  assert.deepEqual([exitCodeOfError('PERMISSION_DENIED'), exitCodeOfError('BUDGET_EXCEEDED'), exitCodeOfError('INVALID_REQUEST')], [3, 4, 2])
+  assert.deepEqual(
+    [exitCodeOfError('PERMISSION_DENIED'), exitCodeOfError('BUDGET_EXCEEDED'), exitCodeOfError('INVALID_REQUEST')],
+    [3, 4, 2],
+  )
   assert.equal(exitCodeOfError('TOOL_CHAIN_FAILED'), 1)
 })

@@ -5,17 +5,36 @@ import { eventLine, noteOf, statusOf, tokensOf } from '../../src/cli/thread-text
 
 test('money, counts and ages are short and keep what matters', () => {
   assert.deepEqual([dollars(0), dollars(12_345_678), dollars(12_340_000_000)], ['$0.0000', '$0.0123', '$12.34'])
-  assert.deepEqual([count(999), count(1234), count(34_499), count(999_999), count(1_234_567)], ['999', '1.2k', '34k', '1.0M', '1.2M'])
+  assert.deepEqual(
+    [count(999), count(1234), count(34_499), count(999_999), count(1_234_567)],
+    ['999', '1.2k', '34k', '1.0M', '1.2M'],
+  )
   const at = (seconds: number): string => age('2026-01-01T00:00:00Z', Date.parse('2026-01-01T00:00:00Z') + seconds * 1000)
   assert.deepEqual([at(-5), at(59), at(61), at(7300), at(200_000)], ['0s', '59s', '1m', '2h', '2d'])
 })
 
 test('a table is aligned, and a cell cannot break out of its line', () => {
-  assert.equal(table(['ID', 'NAME'], [['a', 'x\ny\u001B[2J'], ['long', 'z']]), 'ID    NAME\na     x y\nlong  z')
+  assert.equal(
+    table(
+      ['ID', 'NAME'],
+      [
+        ['a', 'x\ny\u001B[2J'],
+        ['long', 'z'],
+      ],
+    ),
+    'ID    NAME\na     x y\nlong  z',
+  )
 })
 
 test('fields leave out what is null and pad names', () => {
-  assert.equal(fields([['a', '1'], ['gone', null], ['long', '2']]), 'a     1\nlong  2')
+  assert.equal(
+    fields([
+      ['a', '1'],
+      ['gone', null],
+      ['long', '2'],
+    ]),
+    'a     1\nlong  2',
+  )
 })
 
 test('clipping never leaves half a character', () => {
@@ -24,7 +43,18 @@ test('clipping never leaves half a character', () => {
 })
 
 test('tokens are the sum of the disjoint classes', () => {
-  assert.equal(tokensOf({ input_uncached: 1, cache_read: 2, cache_write_5m: 4, cache_write_1h: 8, output: 16, reasoning: 32, cost_nano: 1000 }), 63)
+  assert.equal(
+    tokensOf({
+      input_uncached: 1,
+      cache_read: 2,
+      cache_write_5m: 4,
+      cache_write_1h: 8,
+      output: 16,
+      reasoning: 32,
+      cost_nano: 1000,
+    }),
+    63,
+  )
 })
 
 test('a status names its reason only when it adds something', () => {
@@ -35,7 +65,11 @@ test('a status names its reason only when it adds something', () => {
 })
 
 test('an event is one line without control characters', () => {
-  const event = { ts: '2026-01-01T10:11:12.000Z', event_type: 'tool_result', payload: { tool: 'read_file', success: true, summary: 'a\nb\u001B[2J', none: null } }
+  const event = {
+    ts: '2026-01-01T10:11:12.000Z',
+    event_type: 'tool_result',
+    payload: { tool: 'read_file', success: true, summary: 'a\nb\u001B[2J', none: null },
+  }
   assert.equal(eventLine(event, 200), '10:11:12  tool_result        tool=read_file success=true summary=a b')
 })
 

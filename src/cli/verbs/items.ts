@@ -108,10 +108,11 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null
 }
 
-/** Everything of a result but `success`; a lone string as it is. */
+/** What a tool returned, else everything of the result but `success`; text as it is. */
 function pretty(result: MetaToolResult): string {
   const { success: _success, ...rest } = result
-  return JSON.stringify(rest, null, 2)
+  const shown = 'result' in rest ? rest.result : rest
+  return typeof shown === 'string' ? shown : (JSON.stringify(shown, null, 2) ?? '')
 }
 
 function searchText(result: MetaToolResult): string {

@@ -48,7 +48,6 @@ export async function spawnThread(
   const parameters = {
     directive_name: request.directive,
     inputs: request.inputs,
-    project_path: projectPath,
     ...(request.message === undefined ? {} : { initial_message: request.message }),
   }
   const result = await executeTool(kiwi, projectPath, { tool: 'thread_directive', parameters })
@@ -92,12 +91,8 @@ function waitingHint(row: ThreadRow): string {
   return `${row.thread_id} needs you. Read why: kiwi show ${row.thread_id}   Let it go on: kiwi resume ${row.thread_id} [--message TEXT] [--add-usd N] [--add-turns N]`
 }
 
-/** The receipt of a spawning tool, wherever the kernel's result holds it. */
-function receiptIn(result: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {
-  for (const candidate of [result, result['result']]) {
-    if (typeof candidate === 'object' && candidate !== null && 'thread_id' in candidate && typeof candidate.thread_id === 'string') {
-      return { ...candidate, thread_id: candidate.thread_id }
-    }
-  }
-  return null
+/** The receipt of a spawning tool in the kernel's result. */
+function receiptIn({ result }: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {
+  if (typeof result !== 'object' || result === null || !('thread_id' in result) || typeof result.thread_id !== 'string') return null
+  return { ...result, thread_id: result.thread_id }
 }
