@@ -16,6 +16,8 @@ export interface Task {
   readonly folder: string
   /** Model calls of a loop; 1 for a stream. */
   readonly turns: number
+  /** Recorded journal writes, for the contender that replays them. */
+  readonly tracePath?: string
 }
 
 /** Counted results. `text` is the length of all folded text, or null for a contender that does not fold. */

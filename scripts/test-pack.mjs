@@ -60,7 +60,9 @@ function pack() {
     expect(paths.includes(needed), `The tarball lacks ${needed}.`)
   }
   const stray = paths.filter((path) =>
-    /(^|\/)(test|bench|scripts|examples|node_modules)\/|\.test\.|^system\/|^dist\/system\/.*\.(ts|map)$/.test(path),
+    /(^|\/)(test|bench|scripts|examples|node_modules)\/|\.test\.|^system\/(?!scenarios\/)|^dist\/system\/.*\.(ts|map)$/.test(
+      path,
+    ),
   )
   expect(stray.length === 0, `The tarball holds what no user needs: ${stray.join(', ')}`)
   const tools = paths.filter((path) => /^dist\/system\/tools\/.*\.(js|yaml)$/.test(path))
