@@ -63,7 +63,8 @@ test('a ring of three files is caught, and so is a file that imports itself', ()
   assert.deepEqual(findCycles(ring), [['a.ts', 'b.ts', 'c.ts'], ['e.ts']])
 })
 
-const CONSOLE = /\bconsole\s*[.[]/
+// Calls only: a door that keeps its stdout for a protocol may replace the object.
+const CONSOLE = /\bconsole\s*(\.\s*\w+|\[[^\]]+\])\s*\(/
 
 test('only the command line talks to the console', () => {
   const talkers = files.filter(({ path, text }) => !path.startsWith('src/cli/') && CONSOLE.test(text))
@@ -77,7 +78,7 @@ test('only the command line talks to the console', () => {
 // Written in pieces, so that this file does not find itself.
 const MACHINE_PATH = new RegExp(`(^|[^\\w.~*])/(${['work', 'root', ['tmp', 'kiwi'].join('/')].join('|')})/`, 'm')
 const REGISTRY_HOST = new RegExp(
-  ['"resolved":', `https?://[\\w.-]*(${['npmjs', 'artifactory', 'verdaccio', 'nexus'].join('|')})`].join('|'),
+  [['"resolved', '":'].join(''), `https?://[\\w.-]*(${['npmjs', 'artifactory', 'verdaccio', 'nexus'].join('|')})`].join('|'),
 )
 
 test('no text names a folder of the machine it was written on, or a package registry', () => {

@@ -8,7 +8,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: 'json', files: /^src\/json\.ts$/, imports: [] },
   { name: 'primitive contracts', files: /^src\/primitives\/[a-z-]+\/contract\.ts$/, imports: [] },
   { name: 'primitives', files: /^src\/primitives\//, imports: ['json', 'primitive contracts'] },
-  { name: 'kernel', files: /^src\/kernel\//, imports: ['json', 'primitive contracts'] },
+  { name: 'kernel', files: /^src\/kernel\//, imports: ['json', 'primitive contracts', 'primitives'] },
   { name: 'capabilities', files: /^src\/capabilities\//, imports: ['json', 'kernel'] },
   { name: 'threads', files: /^src\/threads\//, imports: ['json', 'kernel', 'capabilities'] },
   { name: 'base harness', files: /^src\/harness\/base\//, imports: ['json', 'primitive contracts', 'primitives'] },

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { existsSync, globSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import test from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+
+function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8')
+}
+
+/** The quoted members of one union type, as written in its source. */
+function unionMembers(path: string, type: string): readonly string[] {
+  const [, body = ''] = new RegExp(`export type ${type} =([^]*?)\\n\\n`).exec(read(path)) ?? []
+  return Array.from(body.matchAll(/'([^']+)'/g), ([, member = '']) => member).toSorted()
+}
+
+/** First column of every table row that holds code spans. */
+function documented(path: string, pattern: RegExp): readonly string[] {
+  const rows = Array.from(read(path).matchAll(/^\| (`[^|]+`) \|/gm), ([, cell = '']) => cell)
+  return rows
+    .flatMap((cell) => Array.from(cell.matchAll(/`([^`]+)`/g), ([, name = '']) => name))
+    .filter((name) => pattern.test(name))
+}
+
+test('docs/errors.md explains every error code, and no other', () => {
+  const codes = unionMembers('src/kernel/errors.ts', 'ErrorCode')
+  assert.ok(codes.length > 30)
+  assert.deepEqual(documented('docs/errors.md', /^[A-Z0-9_]+$/).toSorted(), codes)
+})
+
+test('docs/errors.md names every end reason, and no other', () => {
+  assert.deepEqual(documented('docs/errors.md', /^[a-z_]+$/).toSorted(), unionMembers('src/threads/engine.ts', 'EndReason'))
+})
+
+test('docs/phases.md has a row for each capability from 8.1 to 8.13', () => {
+  const rows = Array.from(read('docs/phases.md').matchAll(/^## (8\.\d+) /gm), ([, phase]) => phase)
+  assert.deepEqual(
+    rows,
+    Array.from({ length: 13 }, (_, index) => `8.${index + 1}`),
+  )
+})
+
+test('every relative link of the documents leads to a file', () => {
+  const documents = ['README.md', 'CHANGELOG.md', 'bench/README.md', ...globSync('docs/*.md', { cwd: ROOT })]
+  const links = documents.flatMap((document) =>
+    Array.from(read(document).matchAll(/\]\((?!https?:|#)([^)#]+)/g), ([, target = '']) => ({ document, target })),
+  )
+  assert.ok(links.length > 5)
+  assert.deepEqual(
+    links.filter(({ document, target }) => !existsSync(join(ROOT, dirname(document), target))),
+    [],
+  )
+})
+
+test('every file and folder that docs/phases.md names exists', () => {
+  const named = Array.from(
+    read('docs/phases.md').matchAll(/`((?:src|system|test|bench|docs)\/[^`\s*{]*)`/g),
+    ([, path = '']) => path,
+  )
+  assert.ok(named.length > 20)
+  assert.deepEqual(
+    named.filter((path) => !existsSync(join(ROOT, path))),
+    [],
+  )
+})
+
+test('the README is short, and the commands it shows are scripts of the package', () => {
+  const readme = read('README.md')
+  // package.json is ours
+  const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
+  const shown = Array.from(readme.matchAll(/\bnpm run (?:-s )?([\w:-]+)/g), ([, name = '']) => name)
+  assert.ok(readme.split('\n').length <= 150)
+  assert.match(readme, /^npm ci && npm run demo$/m)
+  assert.match(readme, /^npm ci && npm test$/m)
+  assert.deepEqual(
+    shown.filter((name) => !(name in scripts)),
+    [],
+  )
+})
+
+test('the gate runs the test line of the README', () => {
+  assert.match(read('.ci/run'), /npm ci && npm test/)
+})
