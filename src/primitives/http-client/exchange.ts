@@ -1,0 +1,86 @@
+import * as http from 'node:http'
+import * as https from 'node:https'
+import type { Socket } from 'node:net'
+import type { HttpError } from './contract.ts'
+import { networkFailure } from './failure.ts'
+import type { Lifeline } from './lifeline.ts'
+
+/**
+ * One request on one connection, up to the head of its answer. On `node:http`: with kept connections it costs what `undici.request` costs per
+ * turn, starts twenty times faster, and shows each connection's state, which timers and safe repeats need.
+ */
+export interface OutgoingRequest {
+  readonly method: string
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | null
+  /** What messages call the request. */
+  readonly name: string
+}
+
+export type Opened =
+  | { readonly kind: 'answered'; readonly response: http.IncomingMessage }
+  /** `sent`: false when surely no byte of the request left; `stale`: a kept connection turned out to be closed. */
+  | { readonly kind: 'failed'; readonly error: HttpError; readonly sent: boolean; readonly stale: boolean }
+
+/** The connections of one client. */
+export interface ConnectionPool {
+  readonly http: http.Agent
+  readonly https: https.Agent
+}
+
+/**
+ * How long an unused connection is kept. Short, because a server that closes it at the moment of the next request leaves that request's fate unknown;
+ * servers close after 5 s (Node) or much later, and a shorter `Keep-Alive: timeout` of a server is honoured.
+ */
+const IDLE_CONNECTION_MS = 4000
+
+/** Kept connections, closed by destroying both agents. */
+export function createConnectionPool(keepAlive: boolean): ConnectionPool {
+  const options = { keepAlive, timeout: IDLE_CONNECTION_MS }
+  return { http: new http.Agent(options), https: new https.Agent(options) }
+}
+
+/** Sends the request and waits for the head of the answer. Never rejects. */
+export function openExchange(outgoing: OutgoingRequest, pool: ConnectionPool, lifeline: Lifeline): Promise<Opened> {
+  const { method, url, headers, body } = outgoing
+  const secure = url.protocol === 'https:'
+  const length = body === null ? {} : { 'content-length': Buffer.byteLength(body) }
+  const options = { method, headers: { ...headers, ...length }, agent: secure ? pool.https : pool.http }
+  return new Promise((resolve) => {
+    lifeline.watch('connect')
+    const request = secure ? https.request(url, options) : http.request(url, options)
+    const connection = watchConnection(request, secure, lifeline)
+    request.once('response', (response) => resolve({ kind: 'answered', response }))
+    // Stays for the life of the request: after the head, the answer's own error event tells of a lost connection.
+    request.on('error', (error) => {
+      const cause = lifeline.failure()
+      const stale = cause === null && request.reusedSocket && connection.receivedBytes() === 0
+      resolve({ kind: 'failed', error: cause ?? networkFailure(outgoing.name, error), sent: connection.wasSent(), stale })
+    })
+    lifeline.onCut(() => request.destroy())
+    request.end(body ?? undefined)
+  })
+}
+
+/** Follows the connection of a request: when it is ready, the request goes out and the wait for the first byte begins. */
+function watchConnection(
+  request: http.ClientRequest,
+  secure: boolean,
+  lifeline: Lifeline,
+): { wasSent(): boolean; receivedBytes(): number } {
+  let socket: Socket | null = null
+  let isReady = false
+  let readBefore = 0
+  const onReady = (): void => {
+    isReady = true
+    lifeline.watch('first_byte')
+  }
+  request.once('socket', (assigned) => {
+    socket = assigned
+    readBefore = assigned.bytesRead
+    if (assigned.connecting) assigned.once(secure ? 'secureConnect' : 'connect', onReady)
+    else onReady()
+  })
+  return { wasSent: () => isReady, receivedBytes: () => (socket?.bytesRead ?? readBefore) - readBefore }
+}

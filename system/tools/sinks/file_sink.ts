@@ -1,0 +1,243 @@
+import { closeSync, constants, fstatSync, mkdirSync, openSync, realpathSync, writeSync } from 'node:fs'
+import { isAbsolute, join } from 'node:path'
+import type { JsonObject } from '../../../src/json.ts'
+import { KiwiError } from '../../../src/kernel/errors.ts'
+import type { Sink } from '../../../src/primitives/http-client/contract.ts'
+
+export const __tool_type__ = 'sink'
+export const __version__ = '1.0.0'
+export const __executor_id__ = 'node'
+export const __category__ = 'sinks'
+export const __description__ =
+  'Appends every event of a stream to a file inside the project, one JSON value a line or the raw payload.'
+export const PARAMETERS: JsonObject = {
+  type: 'object',
+  properties: {
+    path: { type: 'string', minLength: 1, description: 'Relative to the project folder; missing folders are created.' },
+    format: {
+      type: 'string',
+      enum: ['jsonl', 'raw'],
+      default: 'jsonl',
+      description: 'jsonl: one payload a line; raw: payloads as they came, nothing between them.',
+    },
+    flush_every: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 10000,
+      default: 10,
+      description: 'Most events that wait in memory; a moment without events writes them too.',
+    },
+  },
+  required: ['path'],
+  additionalProperties: false,
+}
+
+interface FileSinkOptions {
+  readonly path: string
+  readonly format?: 'jsonl' | 'raw'
+  readonly flush_every?: number
+}
+
+/** Most characters that wait in memory, whatever `flush_every` says. */
+const MAX_PENDING_CHARACTERS = 256 * 1024
+/** Someone who follows the file sees an event at most this much later. */
+const FLUSH_DELAY_MS = 50
+const EMPTY = Buffer.alloc(0)
+
+/**
+ * Opens the file for appending and makes the sink. Throws `KiwiError` PATH_OUTSIDE_PROJECT or CONFIG_VALIDATION_ERROR.
+ *
+ * An event is accepted when `write` returns; one for which it throws was not accepted, so writing it again never doubles it. What a failed append left
+ * over goes out first at the next write or at `close`, and `close` rejects if it cannot.
+ */
+export default async function createFileSink(
+  options: FileSinkOptions,
+  context: { readonly projectPath: string; readonly signal?: AbortSignal },
+): Promise<Sink> {
+  const { path, format, flushEvery } = checkOptions(options)
+  const file = openInProject(context.projectPath, path)
+  const lineOf = format === 'raw' ? (data: string) => data : toLine
+  let pending = ''
+  let pendingEvents = 0
+  /** Bytes that an append should have written and did not. */
+  let backlog = EMPTY
+  let timer: NodeJS.Timeout | null = null
+  let immediate: NodeJS.Immediate | null = null
+
+  function flush(): void {
+    if (pending !== '') {
+      const text = pending
+      pending = ''
+      pendingEvents = 0
+      backlog = backlog.length === 0 ? appendText(file, text) : Buffer.concat([backlog, Buffer.from(text)])
+    }
+    while (backlog.length > 0) {
+      const written = writeSync(file, backlog)
+      if (written === 0) throw new Error(`Nothing more could be written to ${path}; is the disk full?`)
+      backlog = backlog.subarray(written)
+    }
+  }
+
+  function unschedule(): void {
+    if (timer !== null) clearTimeout(timer)
+    if (immediate !== null) clearImmediate(immediate)
+    timer = null
+    immediate = null
+  }
+
+  const flushQuietly = (): void => {
+    unschedule()
+    try {
+      flush()
+    } catch {
+      // The bytes are in the backlog: the next write or the close tries again and reports what is wrong.
+    }
+  }
+
+  return {
+    write(event) {
+      if (backlog.length > 0) flush()
+      pending += lineOf(event.data)
+      pendingEvents += 1
+      if (pending.length >= MAX_PENDING_CHARACTERS) flushQuietly()
+      // At the end of this turn of the loop, not now: a burst of events then costs one append instead of one per `flush_every`.
+      else if (pendingEvents >= flushEvery) immediate ??= setImmediate(flushQuietly)
+      else timer ??= setTimeout(flushQuietly, FLUSH_DELAY_MS)
+    },
+    async close() {
+      unschedule()
+      try {
+        flush()
+      } finally {
+        closeSync(file)
+      }
+    },
+  }
+}
+
+function checkOptions(options: FileSinkOptions): { path: string; format: 'jsonl' | 'raw'; flushEvery: number } {
+  const { path, format = 'jsonl', flush_every: flushEvery = 10 } = options
+  if (typeof path !== 'string' || path === '') throw wrongOption('path', 'a path relative to the project folder', path)
+  if (format !== 'jsonl' && format !== 'raw') throw wrongOption('format', '"jsonl" or "raw"', format)
+  if (!Number.isInteger(flushEvery) || flushEvery < 1 || flushEvery > 10_000)
+    throw wrongOption('flush_every', 'a whole number from 1 to 10000', flushEvery)
+  return { path, format, flushEvery }
+}
+
+function wrongOption(name: string, expected: string, got: unknown): KiwiError {
+  return new KiwiError(
+    'CONFIG_VALIDATION_ERROR',
+    `file_sink: expected \`${name}\` to be ${expected}, got ${JSON.stringify(got)}.`,
+  )
+}
+
+/** One line for one payload: as it is, or re-serialised where JSON holds line ends. What is neither stays as it came. */
+function toLine(data: string): string {
+  if (!data.includes('\n')) return `${data}\n`
+  try {
+    return `${JSON.stringify(JSON.parse(data))}\n`
+  } catch {
+    return `${data}\n`
+  }
+}
+
+/** Appends a string without copying it first; gives the bytes that were not written. */
+function appendText(file: number, text: string): Buffer<ArrayBuffer> {
+  let written = 0
+  try {
+    written = writeSync(file, text)
+    if (written === Buffer.byteLength(text)) return EMPTY
+  } catch {
+    // Nothing was written; the caller appends the bytes again and meets the same error where it can be thrown.
+  }
+  return Buffer.from(Buffer.from(text).subarray(written))
+}
+
+/**
+ * Opens `path` for appending, folder by folder and without following a link, so that nothing that is swapped underneath can lead out of the project.
+ * The file must be an ordinary one with a single name: another name could be anywhere.
+ */
+function openInProject(projectPath: string, path: string): number {
+  const names = path.split('/').filter((name) => name !== '' && name !== '.')
+  const fileName = names.pop()
+  if (
+    isAbsolute(path) ||
+    path.endsWith('/') ||
+    path.includes('\0') ||
+    fileName === undefined ||
+    names.includes('..') ||
+    fileName === '..'
+  ) {
+    throw outside(path, 'it must be a relative path of a file, without ".."')
+  }
+  const trail = [realpathSync(projectPath)]
+  let folder = openSync(projectPath, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    for (const name of names) {
+      const next = openFolder(folderPath(folder, trail), name, path)
+      closeSync(folder)
+      folder = next
+      trail.push(name)
+    }
+    return openFile(folderPath(folder, trail), fileName, path)
+  } finally {
+    closeSync(folder)
+  }
+}
+
+/** The open folder itself where the system can name it; elsewhere its path, after checking that no link was followed to it. */
+function folderPath(folder: number, trail: readonly string[]): string {
+  if (process.platform === 'linux') return `/proc/self/fd/${folder}`
+  const path = join(...trail)
+  if (realpathSync(path) !== path) throw outside(path, 'a folder of it is a symbolic link')
+  return path
+}
+
+function openFolder(parent: string, name: string, path: string): number {
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+  try {
+    mkdirSync(join(parent, name), 0o700)
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error
+  }
+  try {
+    return openSync(join(parent, name), flags)
+  } catch (error) {
+    throw codeOf(error) === 'ENOTDIR' || codeOf(error) === 'ELOOP'
+      ? outside(path, `"${name}" is not a folder or is a symbolic link`)
+      : error
+  }
+}
+
+function openFile(parent: string, name: string, path: string): number {
+  // O_NONBLOCK: opening a pipe must fail or return, not wait for a reader.
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  let file: number
+  try {
+    file = openSync(join(parent, name), flags, 0o600)
+  } catch (error) {
+    if (codeOf(error) === 'ELOOP') throw outside(path, 'it is a symbolic link')
+    if (codeOf(error) === 'EISDIR' || codeOf(error) === 'ENXIO') throw outside(path, 'it is not an ordinary file')
+    throw error
+  }
+  const { nlink, ...stat } = statOf(file)
+  if (stat.isFile && nlink === 1) return file
+  closeSync(file)
+  throw outside(path, stat.isFile ? 'the file has a second name (hard link)' : 'it is not an ordinary file')
+}
+
+function statOf(file: number): { isFile: boolean; nlink: number } {
+  const stat = fstatSync(file)
+  return { isFile: stat.isFile(), nlink: stat.nlink }
+}
+
+function outside(path: string, reason: string): KiwiError {
+  return new KiwiError(
+    'PATH_OUTSIDE_PROJECT',
+    `file_sink cannot write to ${JSON.stringify(path)}: ${reason}. Name a file inside the project folder.`,
+  )
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
