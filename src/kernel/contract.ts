@@ -34,6 +34,8 @@ export type Authorize = (request: {
 export interface KernelOptions {
   /** Absolute folders; a space that does not exist is empty. `project` is the `.ai` folder itself. */
   readonly spaces: Readonly<Record<Space, string>>
+  /** Where the built `.js` of the shipped runtime tools is, when it is not beside the other system items. */
+  readonly systemModules?: string
   readonly projectPath: string
   /** Where the search index may be kept between processes; null keeps it in memory. */
   readonly indexPath: string | null

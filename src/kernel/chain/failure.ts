@@ -1,4 +1,5 @@
 import type { Json } from '../../json.ts'
+import { ConfinedPathError } from '../../primitives/files/confined-fs.ts'
 import type { MetaToolResult } from '../contract.ts'
 import { KiwiError, type ErrorBody, type ErrorCode, type ErrorEnvelope } from '../errors.ts'
 import type { PrimitiveOutcome } from './primitive.ts'
@@ -39,6 +40,10 @@ export function thrownFailure(chain: Chain, thrown: unknown): KiwiError {
       chain: thrown.context.chain ?? chain.ids,
       failedAt: thrown.context.failedAt ?? failedAt,
     })
+  }
+  if (thrown instanceof ConfinedPathError) {
+    const { code, path } = thrown
+    return new KiwiError(code, thrown.message, { error: thrown, chain: chain.ids, failedAt, facts: { path } })
   }
   const message = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
   return new KiwiError('EXECUTION_FAILED', `"${chain.leaf.id}" failed: ${message.slice(0, MAX_MESSAGE_CHARS)}`, {

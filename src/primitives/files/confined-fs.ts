@@ -315,6 +315,6 @@ function taken(path: string): ConfinedPathError {
   return new ConfinedPathError('ITEM_EXISTS', `${JSON.stringify(path)} exists already.`, path)
 }
 
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }

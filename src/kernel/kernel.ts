@@ -1,0 +1,82 @@
+import { dirname } from 'node:path'
+import type { Kernel, KernelOptions, MetaToolRequest, MetaToolResult } from './contract.ts'
+import { createExecutor } from './chain/executor.ts'
+import type { ExecutionContext } from './chain/primitive.ts'
+import { shownFolders, withRelativePaths } from './chain/relative-paths.ts'
+import { createTrustedItems, findItem } from './chain/trusted-items.ts'
+import { toEnvelope } from './errors.ts'
+import { createItemStore } from './items/item-store.ts'
+import { createDataExecute } from './meta-tools/execute.ts'
+import { createHelp } from './meta-tools/help.ts'
+import { createLoad } from './meta-tools/load.ts'
+import { checkRequest, invalidRequest, type MetaTool, requiredItem, type Verb } from './meta-tools/request.ts'
+import { createSearch } from './meta-tools/search.ts'
+import { createSign } from './meta-tools/sign.ts'
+import { createSearchIndex } from './search/search-index.ts'
+
+/**
+ * The kernel of one project. Its verbs never reject: every failure is an envelope whose texts name no absolute path of the spaces.
+ * `close` when done; calls under way finish.
+ */
+export function createKernel(options: KernelOptions): Kernel {
+  const { spaces, projectPath, authorize } = options
+  const store = createItemStore({
+    spaces,
+    projectPath,
+    ...(options.systemModules === undefined ? {} : { systemModules: options.systemModules }),
+  })
+  const index = createSearchIndex({ indexPath: options.indexPath })
+  const items = createTrustedItems(store)
+  const executor = createExecutor({ items, primitives: options.primitives, env: options.env, authorize })
+  const executeData = createDataExecute({ items, authorize })
+  const folders = shownFolders({
+    ...(options.systemModules === undefined ? {} : { [options.systemModules]: 'system' }),
+    [dirname(spaces.system)]: '',
+    [spaces.user]: '~/.ai',
+    [projectPath]: '',
+  })
+
+  const verb = (
+    name: Verb,
+    run: (request: MetaToolRequest, context: ExecutionContext) => Promise<MetaToolResult>,
+  ): Kernel[Verb] => {
+    return async (request, context = {}) => {
+      try {
+        checkRequest(name, request, projectPath)
+        return withRelativePaths(await run(request, { ...context, projectPath }), folders)
+      } catch (error) {
+        return withRelativePaths(toEnvelope(error), folders)
+      }
+    }
+  }
+
+  const execute = async (request: MetaToolRequest, context: ExecutionContext): Promise<MetaToolResult> => {
+    const { type, id } = requiredItem('execute', request)
+    if (request.action !== undefined && request.action !== 'run')
+      throw invalidRequest(`\`action\` of execute must be run, got ${JSON.stringify(request.action)}`)
+    return type === 'tool' ? await executor.execute(id, request.parameters ?? {}, context) : await executeData(request, context)
+  }
+
+  const metaTools: Readonly<Record<'search' | 'load' | 'sign' | 'help', MetaTool>> = {
+    search: createSearch({ store, index, authorize }),
+    load: createLoad({ store, spaces, authorize }),
+    sign: createSign({ store, authorize, now: options.now }),
+    help: createHelp(store),
+  }
+
+  return {
+    projectPath,
+    search: verb('search', metaTools.search),
+    load: verb('load', metaTools.load),
+    execute: verb('execute', execute),
+    sign: verb('sign', metaTools.sign),
+    help: verb('help', metaTools.help),
+    find: async (type, id, source) => await findItem(store, type, id, source),
+    importModule: async (toolId) => await executor.importModule(toolId),
+    problems: async () => await store.problems(),
+    close() {
+      index.close()
+      store.close()
+    },
+  }
+}

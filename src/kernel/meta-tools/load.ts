@@ -1,0 +1,110 @@
+import { basename } from 'node:path'
+import { ConfinedPathError, writeWhole } from '../../primitives/files/confined-fs.ts'
+import { mkdir } from 'node:fs/promises'
+import type { Authorize, MetaToolRequest } from '../contract.ts'
+import { KiwiError } from '../errors.ts'
+import { describeProblems, findItem } from '../chain/trusted-items.ts'
+import type { ItemStore, VerifiedItem } from '../items/item-store.ts'
+import type { Definition, Item, ItemType, Space } from '../items/item.ts'
+import { isProtectedSystemItem } from '../items/shadowing.ts'
+import { assertPermitted, invalidRequest, type MetaTool, onlyFlag, requiredItem } from './request.ts'
+
+export interface LoadOptions {
+  readonly store: ItemStore
+  readonly spaces: Readonly<Record<Space, string>>
+  readonly authorize: Authorize | undefined
+}
+
+/** What a reader can take in; the whole file is a file. */
+const MAX_TEXT_BYTES = 30_000
+
+const FOLDER_OF: Readonly<Record<ItemType, string>> = { directive: 'directives', tool: 'tools', knowledge: 'knowledge' }
+
+/** Shows an item, unsigned and unavailable ones too, and copies its file to another space where `destination` says so. */
+export function createLoad({ store, spaces, authorize }: LoadOptions): MetaTool {
+  return async (request: MetaToolRequest, context) => {
+    const { type, id } = requiredItem('load', request)
+    const overwrite = onlyFlag('load', request.parameters, 'overwrite')
+    const found = await findItem(store, type, id, request.source ?? 'all')
+    await assertPermitted(authorize, {
+      verb: 'load',
+      itemType: type,
+      itemId: id,
+      category: found.category,
+      parameters: request.parameters ?? {},
+      context,
+    })
+    const verified = await store.readVerified(found)
+    const copied =
+      request.destination === undefined ? null : await copyItem(verified, { spaces, destination: request.destination, overwrite })
+    return { success: true, ...describe(verified), ...(copied === null ? {} : { copied_to: copied }) }
+  }
+}
+
+function describe({ item, bytes, integrity }: VerifiedItem): Readonly<Record<string, unknown>> {
+  const { type, id, space, category, description, version, file, state, warnings } = item
+  const truncated = bytes.length > MAX_TEXT_BYTES
+  return {
+    item_type: type,
+    item_id: id,
+    space,
+    category,
+    description,
+    version,
+    file,
+    available: state.kind === 'available',
+    integrity: integrity.kind,
+    definition: state.kind === 'available' ? shownDefinition(state.definition) : null,
+    problems: state.kind === 'unavailable' ? describeProblems(state.problems) : [],
+    warnings: describeProblems(warnings),
+    // A character cut in half becomes a replacement mark.
+    text: bytes.subarray(0, MAX_TEXT_BYTES).toString('utf8'),
+    text_bytes: bytes.length,
+    text_truncated: truncated,
+    ...(truncated
+      ? {
+          note: `Only the first ${MAX_TEXT_BYTES} of ${bytes.length} bytes are shown; read_file shows the rest of a project file.`,
+        }
+      : {}),
+  }
+}
+
+function shownDefinition(definition: Definition): unknown {
+  if (definition.kind === 'knowledge') {
+    const { content: _shownAsText, ...rest } = definition
+    return rest
+  }
+  return JSON.stringify(definition).length > MAX_TEXT_BYTES ? null : definition
+}
+
+interface Copy {
+  readonly spaces: Readonly<Record<Space, string>>
+  readonly destination: 'project' | 'user'
+  readonly overwrite: boolean
+}
+
+async function copyItem({ item, bytes }: VerifiedItem, { spaces, destination, overwrite }: Copy): Promise<string> {
+  if (item.space === destination) throw invalidRequest(`The ${item.type} "${item.id}" is in the ${destination} space already`)
+  if (item.space === 'system' && isProtectedSystemItem(item)) {
+    throw invalidRequest(
+      `The ${item.type} "${item.id}" belongs to the core, and a copy in another space would be passed over. Copy it by hand under another id`,
+    )
+  }
+  const path = targetPath(item)
+  try {
+    await mkdir(spaces[destination], { recursive: true })
+    await writeWhole(spaces[destination], path, { bytes, existing: overwrite ? 'replace' : 'refuse' })
+  } catch (error) {
+    if (!(error instanceof ConfinedPathError)) throw error
+    const suggestion = error.code === 'ITEM_EXISTS' ? 'Set parameters.overwrite to true to replace it.' : undefined
+    throw new KiwiError(error.code, `Copying to the ${destination} space: ${error.message}`, {
+      error,
+      ...(suggestion === undefined ? {} : { suggestion }),
+    })
+  }
+  return `${destination === 'project' ? '.ai' : '~/.ai'}/${path}`
+}
+
+function targetPath({ type, category, path }: Item): string {
+  return [FOLDER_OF[type], category, basename(path)].filter((part) => part !== '').join('/')
+}

@@ -1,0 +1,106 @@
+import { randomBytes } from 'node:crypto'
+import { open, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Authorize, MetaToolRequest } from '../contract.ts'
+import { KiwiError } from '../errors.ts'
+import { describeProblems, findItem } from '../chain/trusted-items.ts'
+import { checkIntegrity, signBytes, signedKindOf } from '../integrity/signature.ts'
+import { directiveGaps } from '../items/directive-gaps.ts'
+import type { ItemStore } from '../items/item-store.ts'
+import type { Item } from '../items/item.ts'
+import { assertPermitted, invalidRequest, type MetaTool, onlyFlag, requiredItem } from './request.ts'
+
+export interface SignOptions {
+  readonly store: ItemStore
+  readonly authorize: Authorize | undefined
+  /** UTC milliseconds. */
+  readonly now: () => number
+}
+
+/** Validates an item and writes its signature line, so that it may run from now on, as it is. */
+export function createSign({ store, authorize, now }: SignOptions): MetaTool {
+  return async (request: MetaToolRequest, context) => {
+    const { type, id } = requiredItem('sign', request)
+    const draft = onlyFlag('sign', request.parameters, 'draft')
+    const found = await findItem(store, type, id, request.source ?? 'all')
+    await assertPermitted(authorize, {
+      verb: 'sign',
+      itemType: type,
+      itemId: id,
+      category: found.category,
+      parameters: request.parameters ?? {},
+      context,
+    })
+    if (found.space === 'system')
+      throw invalidRequest(
+        `The ${type} "${id}" is shipped with the package and is not signed. Copy it to a project with load and destination first`,
+      )
+    const { item, bytes } = await store.readVerified(found)
+    assertSignable(item, draft)
+    const kind = signedKindOf(item.path)
+    if (kind === null) throw invalidRequest(`A file of this kind cannot be signed: ${item.file}`)
+    const signed = signBytes(bytes, kind, { nowMs: now() })
+    await replaceFile(item, { expected: bytes, bytes: signed })
+    const integrity = checkIntegrity(signed, kind)
+    if (integrity.kind !== 'signed') throw new KiwiError('INTERNAL', `The signature written to ${item.file} does not hold.`)
+    return {
+      success: true,
+      item_type: type,
+      item_id: id,
+      file: item.file,
+      signed_at: integrity.signedAt,
+      sha256: integrity.sha256,
+      key_id: integrity.keyId,
+      warnings: describeProblems(item.warnings),
+    }
+  }
+}
+
+function assertSignable({ type, id, state, file }: Item, draft: boolean): void {
+  if (state.kind === 'unavailable') {
+    const problems = describeProblems(state.problems)
+    throw new KiwiError('ITEM_UNAVAILABLE', `The ${type} "${id}" is not valid, so it was not signed: ${problems[0] ?? file}`, {
+      suggestion: 'Correct the file and sign again.',
+      facts: { item_type: type, item_id: id, problems },
+    })
+  }
+  if (draft || state.definition.kind !== 'directive') return
+  const gaps = directiveGaps(state.definition)
+  if (gaps.length === 0) return
+  throw new KiwiError(
+    'DIRECTIVE_INVALID',
+    `The directive "${id}" was not signed: it has ${gaps.map(({ reason }) => reason).join(', ')}.`,
+    {
+      suggestion: `${gaps.map(({ fix }) => fix).join('\n')}\nOr sign it as a draft, which cannot be spawned on a thread (parameters.draft: true, or --draft).`,
+      facts: { missing: gaps.map(({ field }) => field) },
+    },
+  )
+}
+
+/** Old or new content at every moment, under the mode the file has. What changed since it was validated is not signed. */
+async function replaceFile(
+  { path, file }: Item,
+  { expected, bytes }: { readonly expected: Uint8Array; readonly bytes: Uint8Array },
+): Promise<void> {
+  const { mode } = await stat(path)
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.tmp`)
+  const handle = await open(temporary, 'wx', mode & 0o777)
+  try {
+    await handle.writeFile(bytes)
+    // The mode given to open is cut by the process's mask.
+    await handle.chmod(mode & 0o777)
+    await handle.sync()
+    await handle.close()
+    if (!(await readFile(path)).equals(expected)) {
+      throw new KiwiError('ITEM_CHANGED', `${file} changed while it was being signed.`, {
+        retryable: true,
+        suggestion: 'Read it again, then sign it.',
+      })
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await handle.close().catch(() => undefined)
+    await unlink(temporary).catch(() => undefined)
+    throw error
+  }
+}
