@@ -51,7 +51,12 @@ export interface ThreadState {
 export type Next =
   | { readonly do: 'turn' }
   | { readonly do: 'wait'; readonly reason: WaitReason; readonly untilMs?: number }
-  | { readonly do: 'done'; readonly status: 'completed' | 'error' | 'cancelled'; readonly endReason: EndReason; readonly result: Json }
+  | {
+      readonly do: 'done'
+      readonly status: 'completed' | 'error' | 'cancelled'
+      readonly endReason: EndReason
+      readonly result: Json
+    }
 
 /** Stored once per thread; the order of `seq` is the order of the conversation. */
 export interface NewMessage {

@@ -83,14 +83,20 @@ export interface ThreadsClient {
   spawn(request: SpawnRequest): Promise<SpawnReceipt>
   get(threadId: string): ThreadRow
   list(query?: ThreadQuery): readonly ThreadRow[]
-  events(threadId: string, options?: { readonly sinceSeq?: number; readonly limit?: number; readonly last?: number }): readonly ThreadEventRow[]
+  events(
+    threadId: string,
+    options?: { readonly sinceSeq?: number; readonly limit?: number; readonly last?: number },
+  ): readonly ThreadEventRow[]
   messages(threadId: string, options?: { readonly sinceSeq?: number; readonly limit?: number }): readonly StoredMessage[]
   /** Refuses what the status table does not allow. Answers when the row is durable; the effect comes at the next turn boundary. */
   signal(threadId: string, signal: Signal): Promise<void>
   /** Adds an event of the caller's to the log (`thread_registry` action `log_event`). */
   logEvent(threadId: string, type: string, payload: JsonObject): Promise<number>
   /** Resolves when all threads are terminal or waiting for a person, or after `timeoutMs`; the rows as they are then. */
-  wait(threadIds: readonly string[], options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<readonly ThreadRow[]>
+  wait(
+    threadIds: readonly string[],
+    options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+  ): Promise<readonly ThreadRow[]>
   /** Live deltas and events from the host until the signal aborts or the thread ends. */
   watch(threadId: string, onLive: (live: JsonObject) => void, signal: AbortSignal): Promise<void>
   close(): void

@@ -1,0 +1,117 @@
+import type { Json } from '../../json.ts'
+import type { Commit, Next, Signal, Status, ThreadState } from '../engine.ts'
+import { cancelBelow, insertSignal, markApplied } from '../signals/signals.ts'
+import type { PendingSignal } from '../signals/signals.ts'
+import { assertTransition, statusOf } from '../status.ts'
+import type { Transaction } from '../store/group-commit.ts'
+import { textOrNull } from '../store/columns.ts'
+import type { Decision } from './boundary.ts'
+import type { Journal, PreparedCommit } from './journal.ts'
+import type { Leases } from './leases.ts'
+import type { LiveThread } from './live-thread.ts'
+
+/** Everything that one turn boundary writes, in one transaction. */
+export interface BoundaryWrite {
+  readonly state: ThreadState
+  readonly next: Next
+  readonly turn: number
+  readonly turnStartedMs: number
+  readonly decision: Decision
+  readonly applied: readonly PendingSignal[]
+  readonly commits: readonly PreparedCommit[]
+}
+
+/** Other threads that must hear of it at once. */
+export interface Aftermath {
+  readonly notify: readonly string[]
+}
+
+const UPDATE_THREAD = `UPDATE threads SET status = ?, end_reason = ?, wait_reason = ?, wait_until_ms = ?, turn = ?, turn_started_ms = ?, state_json = ?,
+  next_json = ?, result_json = ?, runner_version = ?, updated_at = ?, ended_at = ? WHERE thread_id = ?`
+
+const NOBODY: Aftermath = { notify: [] }
+
+/** Must run inside `journal.write` of the thread. */
+export function writeBoundary(
+  context: { readonly journal: Journal; readonly leases: Leases },
+  live: LiveThread,
+  write: BoundaryWrite,
+  at: { readonly transaction: Transaction; readonly nowIso: string },
+): Aftermath {
+  const { journal, leases } = context
+  const { decision } = write
+  const status = statusAfter(decision)
+  const from = live.status
+  if (status !== from) moveTo(live, status, at.transaction)
+  for (const commit of write.commits) journal.put(live, commit, at)
+  markApplied(journal.store, write.applied, write.turn)
+  if (status !== from) journal.put(live, prepareStatus(journal, live, { from, decision, transaction: at.transaction }), at)
+  const wait = decision.kind === 'park' ? decision.wait : null
+  const ended = decision.kind === 'end'
+  journal.store
+    .statement(UPDATE_THREAD)
+    .run(
+      status,
+      ended ? decision.endReason : null,
+      wait?.reason ?? null,
+      wait?.untilMs ?? null,
+      write.turn,
+      write.turnStartedMs,
+      JSON.stringify(write.state),
+      JSON.stringify(write.next),
+      ended ? JSON.stringify(decision.result) : null,
+      live.runner.version,
+      at.nowIso,
+      ended ? at.nowIso : null,
+      live.id,
+    )
+  if (ended) return finish(journal, live, decision.result, decision.endReason)
+  if (decision.kind === 'park') leases.release(live.id, live.epoch)
+  return NOBODY
+}
+
+function statusAfter(decision: Decision): Status {
+  if (decision.kind === 'turn') return 'running'
+  return decision.kind === 'park' ? decision.status : statusOf(decision.endReason)
+}
+
+function moveTo(live: LiveThread, status: Status, transaction: Transaction): void {
+  const from = live.status
+  assertTransition(live.id, from, status)
+  live.status = status
+  transaction.onRollback(() => {
+    live.status = from
+  })
+}
+
+function prepareStatus(
+  journal: Journal,
+  live: LiveThread,
+  at: { readonly from: Status; readonly decision: Decision; readonly transaction: Transaction },
+): PreparedCommit {
+  const { decision } = at
+  const reason = decision.kind === 'end' ? decision.endReason : decision.kind === 'park' ? (decision.wait?.reason ?? null) : null
+  const payload = { status: live.status, from: at.from, ...(reason === null ? {} : { reason }) }
+  const commit: Commit = { events: [{ type: 'status', payload }] }
+  return journal.prepare(live, commit, { step: null, transaction: at.transaction })
+}
+
+/** Money back, parent told, orphans cancelled: all in the transaction that ends the thread. */
+function finish(journal: Journal, live: LiveThread, result: Json, endReason: string): Aftermath {
+  const { store, ledger, clock } = journal
+  const nowMs = clock.now()
+  ledger.close(live.id)
+  const orphaned: Signal = { id: `orphaned:${live.id}`, kind: 'cancel', body: { mode: 'now', reason: 'parent_ended' } }
+  const orphans = cancelBelow(store, live.id, orphaned, nowMs)
+  const parent = live.start.parentThreadId
+  if (parent === null) return { notify: orphans }
+  const body = { thread_id: live.id, status: live.status, end_reason: endReason, result }
+  const told =
+    isUnfinished(journal, parent) && insertSignal(store, parent, { id: `child_done:${live.id}`, kind: 'child_done', body }, nowMs)
+  return { notify: told ? [...orphans, parent] : orphans }
+}
+
+function isUnfinished(journal: Journal, threadId: string): boolean {
+  const row = journal.store.statement('SELECT ended_at FROM threads WHERE thread_id = ?').get(threadId)
+  return row !== undefined && textOrNull(row, 'ended_at') === null
+}

@@ -1,0 +1,98 @@
+import { KiwiError } from '../../kernel/errors.ts'
+import { isoTime } from '../clock.ts'
+import type { Signal, SignalKind, Status } from '../engine.ts'
+import { integer, jsonObject, text } from '../store/columns.ts'
+import type { Store } from '../store/open-store.ts'
+
+/** A signal row that has not been given to the thread's `receive` yet. */
+export interface PendingSignal {
+  readonly seq: number
+  readonly signal: Signal
+}
+
+/** `graceful` lets the running step end; `now` aborts it. */
+export type CancelMode = 'graceful' | 'now'
+
+const INSERT =
+  'INSERT INTO signals (thread_id, signal_id, kind, body_json, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (thread_id, signal_id) DO NOTHING'
+
+const BODY_LIMIT_BYTES = 1_048_576
+
+/** Writes one signal row; false when the thread already has one of this id. Must run inside a transaction. */
+export function insertSignal(store: Store, threadId: string, signal: Signal, nowMs: number): boolean {
+  const body = JSON.stringify(signal.body)
+  if (body.length > BODY_LIMIT_BYTES && signal.kind !== 'child_done') {
+    throw new KiwiError(
+      'LIMIT_EXCEEDED',
+      `The body of signal ${signal.kind} to thread ${threadId} has ${body.length} characters; the limit is ${BODY_LIMIT_BYTES}.`,
+    )
+  }
+  return store.statement(INSERT).run(threadId, signal.id, signal.kind, body, isoTime(nowMs)).changes === 1
+}
+
+/** The thread's signals in the order of arrival. */
+export function pendingSignals(store: Store, threadId: string): readonly PendingSignal[] {
+  const rows = store
+    .statement(
+      'SELECT seq, signal_id, kind, body_json FROM signals WHERE thread_id = ? AND applied_turn IS NULL ORDER BY seq LIMIT 1000',
+    )
+    .all(threadId)
+  if (rows.length === 0) return []
+  return rows.map((row) => ({
+    seq: integer(row, 'seq'),
+    // `kind` was a SignalKind when `insertSignal` wrote it, and nothing else writes this table.
+    signal: { id: text(row, 'signal_id'), kind: text(row, 'kind') as SignalKind, body: jsonObject(row, 'body_json') },
+  }))
+}
+
+export function markApplied(store: Store, signals: readonly PendingSignal[], turn: number): void {
+  for (const { seq } of signals) store.statement('UPDATE signals SET applied_turn = ? WHERE seq = ?').run(turn, seq)
+}
+
+const UNFINISHED_BELOW = `
+WITH RECURSIVE below(thread_id) AS (
+  SELECT thread_id FROM threads WHERE parent_thread_id = ?
+  UNION ALL
+  SELECT t.thread_id FROM threads t JOIN below ON t.parent_thread_id = below.thread_id
+)
+SELECT t.thread_id FROM threads t JOIN below ON below.thread_id = t.thread_id WHERE t.status IN ('spawning','running','paused','waiting')`
+
+/**
+ * Writes the intent to cancel into every unfinished thread below `threadId`, each with a signal of its own, in one transaction, so
+ * that nothing below can begin or spawn afterwards. Gives their ids.
+ */
+export function cancelBelow(store: Store, threadId: string, signal: Signal, nowMs: number): readonly string[] {
+  const below = store
+    .statement(UNFINISHED_BELOW)
+    .all(threadId)
+    .map((row) => text(row, 'thread_id'))
+  for (const child of below) {
+    if (insertSignal(store, child, { id: signal.id, kind: 'cancel', body: { ...signal.body, because_of: threadId } }, nowMs))
+      markCancel(store, child, signal)
+  }
+  return below
+}
+
+export function markCancel(store: Store, threadId: string, signal: Signal): void {
+  store.statement('UPDATE threads SET cancel_mode = ? WHERE thread_id = ?').run(cancelModeOf(signal), threadId)
+}
+
+/** `now` unless the sender asked to be gentle. */
+export function cancelModeOf(signal: Signal): CancelMode {
+  return signal.body['mode'] === 'graceful' ? 'graceful' : 'now'
+}
+
+/** True when a pause is on its way to the thread, so that a resume after it makes sense whatever the row says now. */
+export function pauseIsPending(store: Store, threadId: string): boolean {
+  const row = store
+    .statement("SELECT 1 AS found FROM signals WHERE thread_id = ? AND applied_turn IS NULL AND kind = 'pause' LIMIT 1")
+    .get(threadId)
+  return row !== undefined
+}
+
+/** Status of a thread, or null for an unknown one. */
+export function statusInRegistry(store: Store, threadId: string): Status | null {
+  const row = store.statement('SELECT status FROM threads WHERE thread_id = ?').get(threadId)
+  // The table's CHECK admits only statuses.
+  return row === undefined ? null : (text(row, 'status') as Status)
+}

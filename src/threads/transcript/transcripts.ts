@@ -1,0 +1,200 @@
+import { closeSync } from 'node:fs'
+import type { Json } from '../../json.ts'
+import { integer, json, jsonObject, text, textOrNull } from '../store/columns.ts'
+import type { Store } from '../store/open-store.ts'
+import { appendWhole, cutTornTail, ensureThreadsFolder, openInThreadFolder, readTail } from './transcript-file.ts'
+import type { OpenFile } from './transcript-file.ts'
+import { restoreExtra, transcriptLine } from './transcript-line.ts'
+
+/**
+ * Writes `transcript.jsonl` of many threads. The registry is the truth and the transcript is derived, so a line that could not be
+ * written is not an error of the thread: it is written from the registry with the next one.
+ */
+export interface Transcripts {
+  /** Takes one committed line; it is on disk after the next `flush`. */
+  append(threadId: string, seq: number, line: string): void
+  /** Writes what was appended in this tick, one write a thread. */
+  flush(): void
+  /** Cuts a torn tail into `transcript.jsonl.torn` and writes the lines that the registry has and the file lacks. */
+  repair(threadId: string): void
+  /** Closes the file of a thread that has ended. */
+  forget(threadId: string): void
+  close(): void
+}
+
+export interface TranscriptsOptions {
+  /** The folder that holds one folder per thread. */
+  readonly folder: string
+  readonly store: Store
+  /** Told once per thread and problem. */
+  readonly onProblem: (threadId: string, error: unknown) => void
+  /** Files held open; the least recently written is closed first. Default 200. */
+  readonly maxOpen?: number
+}
+
+interface Entry {
+  lastSeq: number
+  pendingFirstSeq: number
+  pending: string
+  pendingLastSeq: number
+  /** Null while closed. In the order of last use. */
+  file: OpenFile | null
+  complained: boolean
+}
+
+const NAME = 'transcript.jsonl'
+const FILL_PAGE = 500
+
+export function createTranscripts(options: TranscriptsOptions): Transcripts {
+  const maxOpen = options.maxOpen ?? 200
+  const entries = new Map<string, Entry>()
+  const open = new Map<string, Entry>()
+  const dirty = new Set<string>()
+  const folder = ensureThreadsFolder(options.folder)
+
+  function entryOf(threadId: string): Entry {
+    let entry = entries.get(threadId)
+    if (entry === undefined) {
+      entry = { lastSeq: 0, pending: '', pendingFirstSeq: 0, pendingLastSeq: 0, file: null, complained: false }
+      entries.set(threadId, entry)
+    }
+    return entry
+  }
+
+  function append(threadId: string, seq: number, line: string): void {
+    const entry = entryOf(threadId)
+    if (entry.pending === '') entry.pendingFirstSeq = seq
+    // A line of another process stands between: no first seq fits, and the registry is asked for all of them.
+    else if (seq !== entry.pendingLastSeq + 1) entry.pendingFirstSeq = -1
+    entry.pending += line
+    entry.pendingLastSeq = seq
+    dirty.add(threadId)
+  }
+
+  function flush(): void {
+    for (const threadId of dirty) guarded(threadId, flushOne)
+    dirty.clear()
+    closeSurplus()
+  }
+
+  function guarded(threadId: string, action: (threadId: string, entry: Entry) => void): void {
+    const entry = entryOf(threadId)
+    try {
+      action(threadId, entry)
+      entry.complained = false
+    } catch (error) {
+      release(threadId, entry)
+      if (!entry.complained) options.onProblem(threadId, error)
+      entry.complained = true
+    } finally {
+      entry.pending = ''
+    }
+  }
+
+  function flushOne(threadId: string, entry: Entry): void {
+    openFile(threadId, entry)
+    if (entry.pending === '') return
+    if (entry.pendingFirstSeq === entry.lastSeq + 1) write(entry, entry.pending, entry.pendingLastSeq)
+    // A gap, or an earlier write failed: the registry has them all.
+    else if (entry.pendingLastSeq > entry.lastSeq) fill(threadId, entry)
+  }
+
+  function openFile(threadId: string, entry: Entry): void {
+    open.delete(threadId)
+    if (entry.file === null) {
+      let file = openInThreadFolder(folder, threadId, NAME)
+      entry.file = file
+      const tail = readTail(file)
+      if (tail.goodSize < file.size)
+        file = cutTornTail(file, tail.goodSize, () => openInThreadFolder(folder, threadId, `${NAME}.torn`))
+      entry.file = file
+      entry.lastSeq = tail.lastSeq
+    }
+    open.set(threadId, entry)
+  }
+
+  function write(entry: Entry, lines: string, lastSeq: number): void {
+    if (entry.file === null) return
+    entry.file = appendWhole(entry.file, lines)
+    entry.lastSeq = lastSeq
+  }
+
+  function fill(threadId: string, entry: Entry): void {
+    for (;;) {
+      const rows = linesAfter(options.store, threadId, entry.lastSeq)
+      const last = rows.at(-1)
+      if (last === undefined) return
+      write(entry, rows.map((row) => row.line).join(''), last.seq)
+      if (rows.length < FILL_PAGE) return
+    }
+  }
+
+  function release(threadId: string, entry: Entry): void {
+    if (entry.file !== null) closeSync(entry.file.fd)
+    entry.file = null
+    open.delete(threadId)
+  }
+
+  function closeSurplus(): void {
+    for (const [threadId, entry] of open) {
+      if (open.size <= maxOpen) return
+      release(threadId, entry)
+    }
+  }
+
+  return {
+    append,
+    flush,
+    repair(threadId) {
+      const entry = entryOf(threadId)
+      // What is on disk now counts, not what this process believes.
+      release(threadId, entry)
+      guarded(threadId, (id, current) => {
+        openFile(id, current)
+        fill(id, current)
+      })
+      dirty.delete(threadId)
+      closeSurplus()
+    },
+    forget(threadId) {
+      flush()
+      const entry = entries.get(threadId)
+      if (entry === undefined) return
+      release(threadId, entry)
+      entries.delete(threadId)
+    },
+    close() {
+      flush()
+      for (const [threadId, entry] of open) release(threadId, entry)
+      entries.clear()
+    },
+  }
+}
+
+function linesAfter(store: Store, threadId: string, seq: number): readonly { readonly seq: number; readonly line: string }[] {
+  const rows = store
+    .statement(
+      'SELECT seq, ts, event_type, payload_json, line_json FROM thread_events WHERE thread_id = ? AND seq > ? ORDER BY seq LIMIT ?',
+    )
+    .all(threadId, seq, FILL_PAGE)
+  return rows.map((row) => {
+    const lineSeq = integer(row, 'seq')
+    const extraJson = restoreExtra(textOrNull(row, 'line_json'), () =>
+      messageContent(store, threadId, jsonObject(row, 'payload_json')['message_seq'] ?? null),
+    )
+    const event = {
+      seq: lineSeq,
+      ts: text(row, 'ts'),
+      type: text(row, 'event_type'),
+      payloadJson: text(row, 'payload_json'),
+      extraJson,
+    }
+    return { seq: lineSeq, line: transcriptLine(event) }
+  })
+}
+
+function messageContent(store: Store, threadId: string, messageSeq: Json): Json {
+  if (typeof messageSeq !== 'number') return null
+  const row = store.statement('SELECT content_json FROM messages WHERE thread_id = ? AND seq = ?').get(threadId, messageSeq)
+  return row === undefined ? null : json(row, 'content_json')
+}
