@@ -4,7 +4,7 @@ import type { ModelRates } from './prices.ts'
 import { nanoFromUsd } from './prices.ts'
 import type { Added, Measured, Spent } from './state.ts'
 
-/** A limit that has been reached, in the unit the directive wrote it in. */
+/** A limit that has been reached, in its own unit; money in nano-dollars. */
 export interface Exceeded {
   readonly limit: keyof CostLimits
   readonly endReason: EndReason
@@ -24,8 +24,6 @@ export interface LimitInput {
   readonly added: Added
   readonly spent: Spent
   readonly elapsedSeconds: number
-  /** Grant and spending of this thread's own account; null when it has none (no `max_cost_usd`, or `on_exceeded: warn`). */
-  readonly account: { readonly grantedNano: number; readonly spentNano: number } | null
 }
 
 /**
@@ -43,8 +41,9 @@ export function exceededLimits(input: LimitInput): readonly Exceeded[] {
   check('max_output_tokens', 'max_tokens', spent.outputTokens, plus(limits.max_output_tokens, added.tokens))
   check('max_total_tokens', 'max_tokens', spent.inputTokens + spent.outputTokens, plus(limits.max_total_tokens, added.tokens))
   check('max_duration_seconds', 'max_duration', input.elapsedSeconds, plus(limits.max_duration_seconds, added.seconds))
-  const money = moneyLimit(input)
-  if (money !== null) check('max_cost_usd', 'cost_exceeded', money.used, money.max)
+  // What children spend binds through the ledger; here only what the journaled state knows, so that a replay decides the same.
+  const maxNano = limits.max_cost_usd === undefined ? undefined : nanoFromUsd(limits.max_cost_usd) + added.nano
+  check('max_cost_usd', 'cost_exceeded', spent.costNano, maxNano)
   return found
 }
 
@@ -83,35 +82,28 @@ export function outputAllowed(limits: CostLimits, added: Added, spent: Spent, mo
   return Math.max(1, Math.min(modelMaximum, byOutput === undefined ? modelMaximum : byOutput - spent.outputTokens))
 }
 
-export type CallPlan =
-  | { readonly kind: 'call'; readonly outputTokens: number; readonly reserveNano: number | null }
-  | { readonly kind: 'unaffordable'; readonly neededNano: number; readonly availableNano: number }
+/** How one call is asked for. `reserveNano` is null where no money binds it or its price is unknown. */
+export interface CallPlan {
+  readonly outputTokens: number
+  readonly reserveNano: number | null
+  /** False: not even the least useful answer fits, and the ledger will refuse this reservation. */
+  readonly affordable: boolean
+}
 
-/**
- * Fits the worst case of one call into what is available, by lowering its output limit down to the least useful answer. A model
- * without a known price, or an account without a limit, reserves what it can name and refuses nothing.
- */
+/** Fits the worst case of one call into what is available, by lowering its output limit down to the least useful answer. */
 export function planCall(input: {
   readonly rates: ModelRates | null
   readonly inputBound: number
   readonly outputTokens: number
   readonly availableNano: number | null
 }): CallPlan {
-  const { rates, availableNano } = input
-  if (rates === null) return { kind: 'call', outputTokens: input.outputTokens, reserveNano: null }
-  const full = rates.worstNano(input.inputBound, input.outputTokens)
-  if (availableNano === null || full <= availableNano)
-    return { kind: 'call', outputTokens: input.outputTokens, reserveNano: full }
-  const fits = Math.min(rates.outputThatFits(availableNano, input.inputBound), input.outputTokens)
-  const least = Math.min(MIN_USEFUL_OUTPUT_TOKENS, input.outputTokens)
-  if (fits < least) return { kind: 'unaffordable', neededNano: rates.worstNano(input.inputBound, least), availableNano }
-  return { kind: 'call', outputTokens: fits, reserveNano: rates.worstNano(input.inputBound, fits) }
-}
-
-function moneyLimit(input: LimitInput): { readonly used: number; readonly max: number } | null {
-  if (input.account !== null) return { used: input.account.spentNano, max: input.account.grantedNano }
-  if (input.limits.max_cost_usd === undefined) return null
-  return { used: input.spent.costNano, max: nanoFromUsd(input.limits.max_cost_usd) + input.added.nano }
+  const { rates, availableNano, outputTokens, inputBound: bound } = input
+  if (rates === null || availableNano === null) return { outputTokens, reserveNano: null, affordable: true }
+  const least = Math.min(MIN_USEFUL_OUTPUT_TOKENS, outputTokens)
+  const fits = Math.min(rates.outputThatFits(availableNano, bound), outputTokens)
+  const affordable = fits >= least
+  const chosen = affordable ? fits : least
+  return { outputTokens: chosen, reserveNano: rates.worstNano(bound, chosen), affordable }
 }
 
 function plus(limit: number | undefined, added: number): number | undefined {

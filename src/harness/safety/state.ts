@@ -33,7 +33,6 @@ export interface Added {
 export interface ParkedCall {
   readonly callId: string
   readonly tool: string
-  readonly argsHash: string
   readonly waitFor: readonly string[]
   readonly untilMs: number
 }
@@ -60,6 +59,8 @@ export interface SafetyData {
   readonly warned: readonly string[]
   /** Answers in a row that brought the work no further: cut, empty, refused or full. */
   readonly fruitless: number
+  /** Turns in a row in which the money was taken by a sibling between the look and the reservation. */
+  readonly outbid: number
   readonly clock: Clock
   readonly cancelled: boolean
 }
@@ -83,6 +84,7 @@ const FRESH: SafetyData = {
   parked: [],
   warned: [],
   fruitless: 0,
+  outbid: 0,
   clock: { startedMs: null, lastTurnMs: null, waitingSinceMs: null, waitedMs: 0 },
   cancelled: false,
 }

@@ -19,7 +19,7 @@ const PRICE = { input: 1, cache_read: 1, cache_write_5m: 1, cache_write_1h: 1, o
 const RATES = ratesOf({ provider: 'p', model: 'm', price: PRICE }, 0)
 
 function limitsReached(change: Partial<LimitInput>): readonly string[] {
-  return exceededLimits({ limits: LIMITS, added: NONE, spent: SPENT, elapsedSeconds: 0, account: null, ...change }).map(
+  return exceededLimits({ limits: LIMITS, added: NONE, spent: SPENT, elapsedSeconds: 0, ...change }).map(
     (found) => found.endReason,
   )
 }
@@ -50,9 +50,10 @@ test('what an operator added raises the limit', () => {
   assert.deepEqual(limitsReached({ spent: { ...SPENT, turns: 10 }, added: { ...NONE, turns: 1 } }), [])
 })
 
-test("the money of a thread's own account is what the ledger says", () => {
-  assert.deepEqual(limitsReached({ account: { grantedNano: 100, spentNano: 99 } }), [])
-  assert.deepEqual(limitsReached({ account: { grantedNano: 100, spentNano: 100 } }), ['cost_exceeded'])
+test('money is compared in nano-dollars', () => {
+  const limits = { ...LIMITS, max_cost_usd: 0.1 }
+  assert.deepEqual(limitsReached({ limits, spent: { ...SPENT, costNano: 99_999_999 } }), [])
+  assert.deepEqual(limitsReached({ limits, spent: { ...SPENT, costNano: 100_000_000 } }), ['cost_exceeded'])
 })
 
 test('the tool call beyond max_tool_calls is the one that is refused', () => {
@@ -78,28 +79,27 @@ test('hidden reasoning counts with its tokens where its bytes are fewer', () => 
 
 test('a call that fits reserves its worst case', () => {
   assert.deepEqual(planCall({ rates: RATES, inputBound: 100, outputTokens: 50, availableNano: 1e9 }), {
-    kind: 'call',
     outputTokens: 50,
     reserveNano: 100 * 1000 + 50 * 10_000,
+    affordable: true,
   })
 })
 
 test('the output limit is lowered to what is left', () => {
   const plan = planCall({ rates: RATES, inputBound: 100, outputTokens: 5000, availableNano: 100 * 1000 + 300 * 10_000 + 9999 })
-  assert.deepEqual(plan, { kind: 'call', outputTokens: 300, reserveNano: 100 * 1000 + 300 * 10_000 })
+  assert.deepEqual(plan, { outputTokens: 300, reserveNano: 100 * 1000 + 300 * 10_000, affordable: true })
 })
 
-test('a call whose useful answer does not fit is refused', () => {
-  const plan = planCall({ rates: RATES, inputBound: 100, outputTokens: 5000, availableNano: 100 * 1000 + 255 * 10_000 })
-  assert.equal(plan.kind, 'unaffordable')
+test('a call whose least useful answer does not fit asks for more than there is', () => {
+  const availableNano = 100 * 1000 + 255 * 10_000
+  const plan = planCall({ rates: RATES, inputBound: 100, outputTokens: 5000, availableNano })
+  assert.deepEqual(plan, { outputTokens: 256, reserveNano: 100 * 1000 + 256 * 10_000, affordable: false })
 })
 
-test('a model without a price reserves nothing and refuses nothing', () => {
-  assert.deepEqual(planCall({ rates: null, inputBound: 1, outputTokens: 7, availableNano: 0 }), {
-    kind: 'call',
-    outputTokens: 7,
-    reserveNano: null,
-  })
+test('without a price or without a cap nothing is reserved', () => {
+  const unbound = { outputTokens: 7, reserveNano: null, affordable: true }
+  assert.deepEqual(planCall({ rates: null, inputBound: 1, outputTokens: 7, availableNano: 0 }), unbound)
+  assert.deepEqual(planCall({ rates: RATES, inputBound: 1, outputTokens: 7, availableNano: null }), unbound)
 })
 
 test('a request asks for no more output than the token limit leaves', () => {

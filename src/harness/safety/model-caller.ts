@@ -1,0 +1,59 @@
+import type { JsonObject } from '../../json.ts'
+import { toEnvelope } from '../../kernel/errors.ts'
+import type { ErrorEnvelope } from '../../kernel/errors.ts'
+import type { TurnContext } from '../../threads/engine.ts'
+import type { CallModel, ModelCallError, ModelCallResult } from '../base/model-call.ts'
+import type { HarnessServices, ModelTarget } from './services.ts'
+
+/**
+ * Sends a request through the thread tool of the model, like any other tool call: the kernel resolves the chain, its own sinks get
+ * the raw events, and ours folds them while they arrive.
+ */
+export function modelCaller(
+  services: HarnessServices,
+  ctx: TurnContext,
+  call: { readonly target: ModelTarget; readonly idempotencyKey: string },
+): CallModel {
+  return async (parameters, { sink, signal }) => {
+    try {
+      const answer = await services.kernel.execute(
+        { item_type: 'tool', item_id: call.target.tool, parameters: { ...parameters, thread_id: ctx.threadId } },
+        {
+          signal,
+          __sinks: [{ sink, type: 'fold', onError: 'fail' }],
+          __thread_id: ctx.threadId,
+          __directive_id: ctx.start.directiveId,
+          __idempotency_key: call.idempotencyKey,
+        },
+      )
+      return answer.success
+        ? { success: true, error: null, body: bodyOf(answer['result']) }
+        : failed(answer, httpErrorOf(answer.result))
+    } catch (error) {
+      return failed(toEnvelope(error), null)
+    }
+  }
+}
+
+function failed({ error }: ErrorEnvelope, http: ModelCallError | null): ModelCallResult {
+  if (http !== null) return { success: false, error: http }
+  const cause = error.cause ?? error
+  return { success: false, error: { code: cause.code, message: cause.message, retryable: error.retryable } }
+}
+
+/** The primitive's own error says more than the envelope around it: its code, and whether another attempt makes sense. */
+function httpErrorOf(result: unknown): ModelCallError | null {
+  const error = recordOf(recordOf(result)?.['error'])
+  const { code, message, retryable } = error ?? {}
+  if (typeof code !== 'string' || typeof message !== 'string') return null
+  return { code, message, retryable: retryable === true }
+}
+
+function bodyOf(result: unknown): unknown {
+  return recordOf(result)?.['body']
+}
+
+function recordOf(value: unknown): JsonObject | null {
+  // Neither null nor an array: an object, whose fields are checked where they are read.
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null
+}

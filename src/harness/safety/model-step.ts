@@ -1,0 +1,258 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Json } from '../../json.ts'
+import { KiwiError } from '../../kernel/errors.ts'
+import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../threads/engine.ts'
+import type { AssistantTurn, StopReason, ToolSpec, Usage } from '../base/conversation.ts'
+import { foldModelCall } from '../base/model-call.ts'
+import type { Incomplete, ModelCallError, ModelOutcome } from '../base/model-call.ts'
+import { wireByName } from '../base/wires/known-wires.ts'
+import { outputAllowed, planCall, secondsLeft } from './budget.ts'
+import { conversation, stored } from './messages.ts'
+import { modelCaller } from './model-caller.ts'
+import { inputTokens, outputTokens, ratesOf, usdFromNano } from './prices.ts'
+import type { ModelRates } from './prices.ts'
+import { requestBound } from './request-bound.ts'
+import type { HarnessServices } from './services.ts'
+import { elapsedSeconds } from './state.ts'
+import type { Prepared, SafetyData } from './state.ts'
+
+/** What a journaled model call leaves in the step; the conversation itself is the message of the same commit. */
+interface StepFacts {
+  readonly failure: ModelCallError | null
+  readonly incomplete: Incomplete | null
+  readonly stop: StopReason | null
+  readonly usage: Usage | null
+  readonly costNano: number
+  readonly agentsSha256: string
+}
+
+/** The money and tokens of all attempts of a turn. */
+export interface ModelSpending {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly costNano: number
+}
+
+export type ModelStepOutcome =
+  | {
+      readonly kind: 'answer'
+      readonly stop: StopReason | null
+      readonly incomplete: Incomplete | null
+      /** Null when the provider reported nothing. */
+      readonly usage: Usage | null
+      readonly agentsSha256: string
+      readonly spending: ModelSpending
+    }
+  | { readonly kind: 'failed'; readonly error: ModelCallError; readonly spending: ModelSpending }
+  | {
+      readonly kind: 'unaffordable'
+      readonly bindingThreadId: string
+      readonly availableNano: number
+      /** A sibling was quicker, and a smaller answer still fits: worth another turn. */
+      readonly again: boolean
+      readonly spending: ModelSpending
+    }
+
+export interface ModelStepInput {
+  readonly services: HarnessServices
+  readonly ctx: TurnContext
+  readonly data: SafetyData
+  readonly prepared: Prepared
+  readonly tools: readonly ToolSpec[]
+  /** Wait before fresh attempt 2, 3, … of a call of which nothing usable arrived. */
+  readonly freshAttemptDelaysMs: readonly number[]
+}
+
+/** The provider's timers end a stalled call long before; this only bounds an answer that never stops. */
+const MODEL_STEP_TIMEOUT_MS = 30 * 60_000
+
+/**
+ * The model call of one turn as journaled steps: `model`, then `model-2`, … for fresh attempts while nothing usable arrived and the
+ * error is retryable. Each reserves its worst case first and settles what was really used.
+ */
+export async function callModelStep(input: ModelStepInput): Promise<ModelStepOutcome> {
+  let spending: ModelSpending = { inputTokens: 0, outputTokens: 0, costNano: 0 }
+  for (let attempt = 1; ; attempt += 1) {
+    const outcome = await reservedStep(input, attempt)
+    if (outcome.kind === 'refused') return { ...outcome, kind: 'unaffordable', spending }
+    const { facts } = outcome
+    spending = plus(spending, facts)
+    if (facts.failure === null) {
+      const { stop, incomplete, usage, agentsSha256 } = facts
+      return { kind: 'answer', stop, incomplete, usage, agentsSha256, spending }
+    }
+    if (!facts.failure.retryable || attempt > input.freshAttemptDelaysMs.length)
+      return { kind: 'failed', error: facts.failure, spending }
+  }
+}
+
+type Reserved =
+  | { readonly kind: 'done'; readonly facts: StepFacts }
+  | { readonly kind: 'refused'; readonly bindingThreadId: string; readonly availableNano: number; readonly again: boolean }
+
+async function reservedStep(input: ModelStepInput, attempt: number): Promise<Reserved> {
+  const { ctx, data, prepared } = input
+  const rates = ratesOf(prepared.target, ctx.now())
+  const system = await input.services.agentsText()
+  const bound = requestBound({ measured: data.measured, history: ctx.history(), system: system.text, tools: input.tools })
+  const wanted = {
+    rates,
+    inputBound: bound,
+    outputTokens: outputAllowed(prepared.limits, data.added, data.spent, prepared.target.maxOutputTokens),
+  }
+  // The ledger decides, not this look at it: a step that a crash left recorded is replayed whatever is available now.
+  const plan = planCall({ ...wanted, availableNano: ctx.budget().availableNano })
+  const call = { ...input, rates, system, attempt, outputTokens: plan.outputTokens, reserveNano: plan.reserveNano }
+  const outcome = await stepOrTimeout(call)
+  if (outcome.kind === 'unknown')
+    throw new KiwiError('INTERNAL', 'A model call may be repeated, but the journal holds it as one that may not.')
+  // The value of this step is always StepFacts: `runCall` wrote it.
+  if (outcome.kind === 'done') return { kind: 'done', facts: outcome.value as unknown as StepFacts }
+  const { bindingThreadId, availableNano } = outcome
+  return { kind: 'refused', bindingThreadId, availableNano, again: planCall({ ...wanted, availableNano }).affordable }
+}
+
+/** A call that did not even answer its abort is a failed attempt, charged in full by the engine. */
+async function stepOrTimeout(call: PlannedCall): Promise<StepOutcome<Json>> {
+  const { ctx, attempt, reserveNano } = call
+  try {
+    return await ctx.step<Json>(attempt === 1 ? 'model' : `model-${attempt}`, stepOptions(call), (meta) => runCall(call, meta))
+  } catch (error) {
+    if (!(error instanceof KiwiError) || error.code !== 'TIMEOUT' || ctx.signal.aborted) throw error
+    const facts: StepFacts = {
+      failure: { code: 'TIMEOUT', message: error.message, retryable: false },
+      incomplete: null,
+      stop: null,
+      usage: null,
+      costNano: reserveNano ?? 0,
+      agentsSha256: call.system.sha256,
+    }
+    return { kind: 'done', value: facts as unknown as Json, replayed: false }
+  }
+}
+
+interface PlannedCall extends ModelStepInput {
+  readonly rates: ModelRates | null
+  readonly system: { readonly text: string; readonly sha256: string }
+  readonly attempt: number
+  readonly outputTokens: number
+  readonly reserveNano: number | null
+}
+
+function stepOptions({ data, prepared, attempt, reserveNano }: PlannedCall): StepOptions {
+  const left = secondsLeft(prepared.limits, data.added, elapsedSeconds(data.clock))
+  return {
+    effect: 'idempotent',
+    timeoutMs: left === null ? MODEL_STEP_TIMEOUT_MS : Math.min(MODEL_STEP_TIMEOUT_MS, Math.ceil(left * 1000)),
+    ...(reserveNano === null ? {} : { reserveNano }),
+    ...(attempt === 1 ? { before: { events: [{ type: 'turn_start', payload: { turn: data.spent.turns + 1 } }] } } : {}),
+  }
+}
+
+async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly value: Json; readonly commit: Commit }> {
+  const { ctx, prepared, system } = call
+  const delayMs = call.freshAttemptDelaysMs[call.attempt - 2]
+  if (delayMs !== undefined) await sleep(delayMs, undefined, { signal: meta.signal })
+  const turn = call.data.spent.turns + 1
+  const outcome = await foldModelCall(
+    wireByName(prepared.target.wire),
+    modelCaller(call.services, ctx, { target: prepared.target, idempotencyKey: meta.idempotencyKey }),
+    {
+      model: prepared.target.model,
+      system: system.text,
+      messages: conversation(ctx.history()),
+      tools: call.tools,
+      maxOutputTokens: call.outputTokens,
+    },
+    { signal: meta.signal, onDelta: (delta) => ctx.emit({ ...delta, turn, attempt: call.attempt }) },
+  )
+  // An interrupted or superseded call leaves no result; a step that only ran out of time is a failed attempt.
+  if (ctx.signal.aborted) ctx.signal.throwIfAborted()
+  const costNano = settlement(call, outcome)
+  const facts: StepFacts = {
+    failure: outcome.kind === 'failed' ? withoutDetail(outcome.error) : null,
+    incomplete: outcome.kind === 'turn' ? outcome.incomplete : null,
+    stop: outcome.turn.stop_reason,
+    usage: outcome.turn.usage,
+    costNano,
+    agentsSha256: system.sha256,
+  }
+  // StepFacts holds only JSON values.
+  return { value: facts as unknown as Json, commit: commitOf(call, outcome, costNano) }
+}
+
+/**
+ * What a call is charged: the reported usage when the answer ended; nothing when nothing arrived; otherwise the most it can have cost,
+ * because the provider's last word on the output never came.
+ */
+function settlement({ rates, outputTokens: limit, reserveNano }: PlannedCall, { turn, kind }: ModelOutcome): number {
+  if (rates === null) return 0
+  if (turn.usage === null) return kind === 'failed' && !hasArrived(turn) ? 0 : (reserveNano ?? 0)
+  if (turn.clean_finish) return rates.costNano(turn.usage)
+  const bound = rates.costNano({ ...turn.usage, output: Math.max(limit, turn.usage.output), reasoning: 0 })
+  return reserveNano === null ? bound : Math.min(bound, reserveNano)
+}
+
+function hasArrived(turn: AssistantTurn): boolean {
+  return turn.blocks.length > 0 || turn.partial_calls.length > 0 || turn.model !== null
+}
+
+function commitOf(call: PlannedCall, outcome: ModelOutcome, costNano: number): Commit {
+  const { turn } = outcome
+  const answered = outcome.kind === 'turn' && turn.blocks.length > 0
+  const events: NewEvent[] = []
+  if (answered) events.push({ type: 'assistant_message', payload: {}, message: 0, transcript: { content: textOf(turn) } })
+  if (outcome.kind === 'failed') events.push(failureEvent(outcome.error, call.attempt))
+  else if (outcome.incomplete !== null) events.push(incompleteEvent(outcome.incomplete))
+  if (turn.usage !== null || costNano > 0) events.push(costEvent(call, turn.usage, costNano))
+  if (call.data.agentsSha256 !== call.system.sha256)
+    events.push({ type: 'status', payload: { agents_sha256: call.system.sha256 } })
+  const wire = call.prepared.target.wire
+  return {
+    ...(answered ? { messages: [stored({ role: 'assistant', wire, blocks: turn.blocks, raw: turn.raw })] } : {}),
+    events,
+    usage: { ...turn.usage, cost_nano: costNano },
+    ...(call.reserveNano === null ? {} : { settleNano: costNano }),
+  }
+}
+
+function costEvent({ data, rates }: PlannedCall, usage: Usage | null, costNano: number): NewEvent {
+  return {
+    type: 'cost_update',
+    payload: {
+      input_tokens: usage === null ? 0 : inputTokens(usage),
+      output_tokens: usage === null ? 0 : outputTokens(usage),
+      cache_read_tokens: usage?.cache_read ?? 0,
+      cache_write_tokens: usage === null ? 0 : usage.cache_write_5m + usage.cache_write_1h,
+      reasoning_tokens: usage?.reasoning ?? 0,
+      cost_usd: rates === null ? null : usdFromNano(costNano),
+      total_cost_usd: rates === null ? null : usdFromNano(data.spent.costNano + costNano),
+    },
+  }
+}
+
+function failureEvent(error: ModelCallError, attempt: number): NewEvent {
+  return { type: 'stream_error', payload: { code: error.code, message: error.message, retryable: error.retryable, attempt } }
+}
+
+function incompleteEvent(incomplete: Incomplete): NewEvent {
+  const { code, message, completed_tools, discarded_partial, retryable, cause } = incomplete
+  return { type: 'stream_error', payload: { code, message, completed_tools, discarded_partial, retryable, cause } }
+}
+
+/** The visible text of an answer. */
+export function textOf(turn: Pick<AssistantTurn, 'blocks'>): string {
+  return turn.blocks.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('')
+}
+
+function plus(spending: ModelSpending, { usage, costNano }: StepFacts): ModelSpending {
+  return {
+    inputTokens: spending.inputTokens + (usage === null ? 0 : inputTokens(usage)),
+    outputTokens: spending.outputTokens + (usage === null ? 0 : outputTokens(usage)),
+    costNano: spending.costNano + costNano,
+  }
+}
+
+function withoutDetail({ code, message, retryable }: ModelCallError): ModelCallError {
+  return { code, message, retryable }
+}

@@ -1,0 +1,139 @@
+import type { Next, Runner, ThreadState, TurnContext } from '../../threads/engine.ts'
+import { concludeAnswer } from './answer.ts'
+import { secondsLeft } from './budget.ts'
+import { directiveStep } from './directive-step.ts'
+import { callModelStep } from './model-step.ts'
+import type { ModelStepInput, ModelStepOutcome } from './model-step.ts'
+import { deliverParked, parkedUntil } from './parked-calls.ts'
+import { usdFromNano } from './prices.ts'
+import type { HarnessServices } from './services.ts'
+import { receive } from './signals.ts'
+import { dataOf, elapsedSeconds, freshState, tick, withData } from './state.ts'
+import type { Prepared, SafetyData } from './state.ts'
+import { createToolRequests } from './tool-request.ts'
+import type { ToolRequests } from './tool-request.ts'
+import { endWith, gate, turnEnd, waitFor } from './turn-draft.ts'
+import type { TurnEnd } from './turn-draft.ts'
+
+export interface SafetyHarnessOptions {
+  /** Wait before each fresh attempt of a model call of which nothing usable arrived; as many attempts as there are entries. */
+  readonly freshAttemptDelaysMs?: readonly number[]
+}
+
+interface Harness {
+  readonly services: HarnessServices
+  readonly requests: ToolRequests
+  readonly freshAttemptDelaysMs: readonly number[]
+}
+
+/** The http tool has already retried by then; these are for streams that began and broke. */
+const FRESH_ATTEMPT_DELAYS_MS: readonly number[] = [1_000, 4_000]
+/** Turns in a row in which siblings may take the money first before the thread counts as out of money. */
+const MAX_OUTBID_TURNS = 3
+
+/**
+ * Runs a directive on a managed thread: its limits are checked before each model call, its money is reserved before it is spent, its
+ * tool calls are journaled steps, and loops, a full context and broken streams each end in a typed outcome.
+ *
+ *   S1. A turn is: deliver parked results, check limits, one model call, its tool calls, notes for the next turn.
+ *   S2. Decisions before a recorded step rest on journaled state only, so that a replay reaches the same step.
+ *   S3. Every tool call of an answer gets exactly one result before the model is called again.
+ */
+export function createSafetyHarness(services: HarnessServices, options: SafetyHarnessOptions = {}): Runner {
+  const harness: Harness = {
+    services,
+    requests: createToolRequests(services.kernel),
+    freshAttemptDelaysMs: options.freshAttemptDelaysMs ?? FRESH_ATTEMPT_DELAYS_MS,
+  }
+  return {
+    name: 'safety_harness',
+    version: '1.0.0',
+    init: freshState,
+    receive,
+    runTurn: async (ctx, state): Promise<readonly [ThreadState, Next]> => {
+      const before = dataOf(state)
+      const end = await runTurn(harness, ctx, { ...before, clock: tick(before.clock, ctx.now()) })
+      return [{ ...withData(state, end.data), turn: ctx.turn }, end.next]
+    },
+  }
+}
+
+async function runTurn(harness: Harness, ctx: TurnContext, given: SafetyData): Promise<TurnEnd> {
+  let data = given
+  if (data.cancelled) return { data, next: { do: 'done', status: 'cancelled', endReason: 'cancelled', result: null } }
+  if (data.parked.length > 0) {
+    const untilMs = parkedUntil(ctx, data.parked)
+    if (untilMs !== null) return { data, next: { do: 'wait', reason: 'children', untilMs } }
+    await deliverParked(harness.services, ctx, data.parked)
+    data = { ...data, parked: [] }
+  }
+  if (data.prepared === null) {
+    const loaded = await directiveStep(harness.services, ctx)
+    if (!loaded.ok) return endWith(ctx, data, 'spawn_failed', { message: loaded.error.message, error_code: loaded.error.code })
+    data = { ...data, prepared: loaded.prepared, agentsSha256: loaded.agentsSha256 }
+  }
+  return data.prepared === null ? { data, next: { do: 'turn' } } : modelTurn(harness, ctx, data, data.prepared)
+}
+
+async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, prepared: Prepared): Promise<TurnEnd> {
+  const { data, end } = gate(ctx, given, prepared)
+  if (end !== null) return end
+  const { services, requests, freshAttemptDelaysMs } = harness
+  const input: ModelStepInput = { services, ctx, data, prepared, tools: requests.specs, freshAttemptDelaysMs }
+  const outcome = await callModelStep(input)
+  if (outcome.kind === 'answer') {
+    return concludeAnswer({ services, requests, ctx, prepared, answer: outcome, data: spend({ ...data, outbid: 0 }, outcome, 1) })
+  }
+  if (outcome.kind === 'unaffordable') return outOfMoney(ctx, spend(data, outcome, 0), prepared, outcome)
+  return streamFailed(ctx, spend(data, outcome, 1), prepared, outcome)
+}
+
+function spend(data: SafetyData, { spending }: ModelStepOutcome, turns: number): SafetyData {
+  const { spent } = data
+  return {
+    ...data,
+    spent: {
+      ...spent,
+      turns: spent.turns + turns,
+      inputTokens: spent.inputTokens + spending.inputTokens,
+      outputTokens: spent.outputTokens + spending.outputTokens,
+      costNano: spent.costNano + spending.costNano,
+    },
+  }
+}
+
+/** The reservation was refused: by this thread's own cap, or by that of an ancestor, which binds whatever `on_exceeded` says here. */
+function outOfMoney(
+  ctx: TurnContext,
+  data: SafetyData,
+  { limits }: Prepared,
+  refusal: Extract<ModelStepOutcome, { kind: 'unaffordable' }>,
+): TurnEnd {
+  if (refusal.again && data.outbid < MAX_OUTBID_TURNS) return { data: { ...data, outbid: data.outbid + 1 }, next: { do: 'turn' } }
+  const left = usdFromNano(refusal.availableNano)
+  const message = `The next model call does not fit: $${left.toFixed(6)} is left in the budget of thread ${refusal.bindingThreadId}.`
+  const facts = { limit: 'max_cost_usd', binding_thread_id: refusal.bindingThreadId, available_usd: left }
+  if (limits.on_exceeded !== 'escalate') return endWith(ctx, data, 'cost_exceeded', { message, ...facts })
+  ctx.record({ events: [{ type: 'status', payload: { limit_reached: 'max_cost_usd', action: 'escalate', ...facts, message } }] })
+  return waitFor({ ...data, outbid: 0 }, 'budget_reached')
+}
+
+function streamFailed(
+  ctx: TurnContext,
+  data: SafetyData,
+  { limits }: Prepared,
+  { error }: Extract<ModelStepOutcome, { kind: 'failed' }>,
+): TurnEnd {
+  ctx.record({ events: [turnEnd(data)] })
+  const stoppedByTime =
+    (error.code === 'ABORTED' || error.code === 'TIMEOUT') && secondsLeft(limits, data.added, elapsedSeconds(data.clock)) !== null
+  if (stoppedByTime)
+    return endWith(ctx, data, 'max_duration', {
+      message: 'max_duration_seconds was reached during a model call.',
+      limit: 'max_duration_seconds',
+    })
+  return endWith(ctx, data, 'stream_failed', {
+    message: `The model could not be called: ${error.message}`,
+    error_code: error.code,
+  })
+}

@@ -1,0 +1,138 @@
+import type { Json, JsonObject } from '../../json.ts'
+import { createSchemaValidation } from '../../kernel/chain/schema-validation.ts'
+import type { SchemaValidation } from '../../kernel/chain/schema-validation.ts'
+import type { Kernel, MetaToolRequest, MetaToolResult } from '../../kernel/contract.ts'
+import { KiwiError } from '../../kernel/errors.ts'
+import type { ExecutionContext } from '../../kernel/chain/primitive.ts'
+import { META_TOOLS } from '../../kernel/meta-tools/meta-tools.ts'
+import type { Effect } from '../../threads/engine.ts'
+import type { ToolCall, ToolSpec } from '../base/conversation.ts'
+
+/** The meta-tools that a model on a thread is given: all but `sign`, which is a person's. */
+type Verb = 'search' | 'load' | 'execute' | 'help'
+
+const VERBS: readonly Verb[] = ['search', 'load', 'execute', 'help']
+/** A thread belongs to one project, so its model is not asked for one. */
+const HIDDEN_FIELD = 'project_path'
+
+/** A call of the model that may run, with everything the harness must know about it beforehand. */
+export interface RunnableCall {
+  readonly kind: 'runnable'
+  readonly call: ToolCall
+  /** Id of the inner tool or item for `execute`, else the verb: what transcripts, effects and loops go by. */
+  readonly item: string
+  readonly parameters: JsonObject
+  readonly effect: Effect
+  /** Repeating it is its purpose, so it is no loop. */
+  readonly poll: boolean
+  run(context: Partial<ExecutionContext>): Promise<MetaToolResult>
+}
+
+export type PreparedCall =
+  | RunnableCall
+  | { readonly kind: 'rejected'; readonly call: ToolCall; readonly item: string; readonly error: KiwiError }
+
+/** Turns the model's calls into requests of the kernel, and refuses those that are none. */
+export interface ToolRequests {
+  /** Exactly `search`, `load`, `execute`, `help`. */
+  readonly specs: readonly ToolSpec[]
+  prepare(call: ToolCall): Promise<PreparedCall>
+}
+
+/** The one meta-tool layer of all threads of a kernel; schemas are compiled once. */
+export function createToolRequests(kernel: Kernel): ToolRequests {
+  const validation = createSchemaValidation()
+  const specs = VERBS.map(specOf)
+  const prepare = async (call: ToolCall): Promise<PreparedCall> => {
+    const item = itemOf(call)
+    try {
+      return await runnable({ kernel, validation, specs }, call, item)
+    } catch (error) {
+      if (error instanceof KiwiError) return { kind: 'rejected', call, item, error }
+      throw error
+    }
+  }
+  return { specs, prepare }
+}
+
+async function runnable(
+  deps: { readonly kernel: Kernel; readonly validation: SchemaValidation; readonly specs: readonly ToolSpec[] },
+  call: ToolCall,
+  item: string,
+): Promise<RunnableCall> {
+  if (call.invalid !== undefined) throw invalidRequest(`The arguments of ${call.name} are not a JSON object: ${call.invalid}`)
+  const spec = deps.specs.find(({ name }) => name === call.name)
+  const verb = VERBS.find((name) => name === call.name)
+  if (spec === undefined || verb === undefined) throw unknownTool(call.name)
+  refuseReserved(call.arguments)
+  const violations = await deps.validation.check(spec.input_schema, call.arguments)
+  const [first] = violations
+  if (first !== undefined) {
+    throw new KiwiError('INVALID_REQUEST', `The arguments of ${verb} are not valid: ${first.field} ${first.error}.`, {
+      failedAt: { tool_id: verb, config_path: null, validation_errors: violations },
+      suggestion: 'Correct the fields named in validation_errors. Parameters of a tool go into `parameters`.',
+    })
+  }
+  // Checked against the schema of this very type above.
+  const request = call.arguments as MetaToolRequest
+  const parameters = verb === 'execute' ? objectOf(call.arguments['parameters']) : call.arguments
+  return {
+    kind: 'runnable',
+    call,
+    item,
+    parameters,
+    ...(await natureOf(deps.kernel, verb, request)),
+    run: (context) => deps.kernel[verb](request, context),
+  }
+}
+
+/** The effect and loop rule of a call: for `execute` those of the inner tool. */
+async function natureOf(
+  kernel: Kernel,
+  verb: Verb,
+  request: MetaToolRequest,
+): Promise<{ readonly effect: Effect; readonly poll: boolean }> {
+  // Loading into a destination copies a file.
+  if (verb === 'load' && request.destination !== undefined) return { effect: 'idempotent', poll: false }
+  if (verb !== 'execute' || request.item_type !== 'tool' || request.item_id === undefined) return { effect: 'pure', poll: false }
+  const item = await kernel.find('tool', request.item_id, request.source ?? 'all')
+  const definition = item.state.kind === 'available' ? item.state.definition : null
+  // What is not available does not run; the kernel's answer says why.
+  if (definition?.kind !== 'tool') return { effect: 'pure', poll: false }
+  return { effect: definition.effect, poll: definition.loop?.['poll'] === true }
+}
+
+function refuseReserved(given: JsonObject): void {
+  const reserved = [...Object.keys(given), ...Object.keys(objectOf(given['parameters']))].find((key) => key.startsWith('__'))
+  if (reserved !== undefined)
+    throw invalidRequest(`"${reserved}" cannot be given: names that begin with "__" belong to the system.`)
+}
+
+function specOf(verb: Verb): ToolSpec {
+  const tool = META_TOOLS.find(({ name }) => name === verb)
+  if (tool === undefined) throw new KiwiError('INTERNAL', `The kernel has no meta-tool ${verb}.`)
+  const properties = Object.fromEntries(
+    Object.entries(objectOf(tool.inputSchema['properties'])).filter(([name]) => name !== HIDDEN_FIELD),
+  )
+  return { name: verb, description: tool.description, input_schema: { ...tool.inputSchema, properties } }
+}
+
+function itemOf(call: ToolCall): string {
+  const id = call.name === 'execute' ? call.arguments['item_id'] : undefined
+  return typeof id === 'string' && id !== '' ? id.slice(0, 128) : call.name.slice(0, 64)
+}
+
+function unknownTool(name: string): KiwiError {
+  return new KiwiError('INVALID_REQUEST', `There is no tool "${name.slice(0, 64)}". The tools are ${VERBS.join(', ')}.`, {
+    suggestion: `To run an item: execute {"item_type": "tool", "item_id": ${JSON.stringify(name.slice(0, 64))}, "parameters": {…}}.`,
+  })
+}
+
+function invalidRequest(message: string): KiwiError {
+  return new KiwiError('INVALID_REQUEST', message, { suggestion: 'Send the call again with corrected arguments.' })
+}
+
+function objectOf(value: Json | undefined): JsonObject {
+  // Neither null nor an array: what is left of Json is an object.
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
+}

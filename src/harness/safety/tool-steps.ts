@@ -1,0 +1,203 @@
+import type { Json, JsonObject } from '../../json.ts'
+import { toEnvelope } from '../../kernel/errors.ts'
+import type { MetaToolResult } from '../../kernel/contract.ts'
+import type { Commit, NewEvent, StepMeta, TurnContext } from '../../threads/engine.ts'
+import type { ToolCall } from '../base/conversation.ts'
+import { runToolCalls } from '../base/tool-calls.ts'
+import { canonicalJson, hash, traceOf } from './loops.ts'
+import type { CallTrace } from './loops.ts'
+import { stored, summarise, toolResult } from './messages.ts'
+import type { HarnessServices } from './services.ts'
+import type { ParkedCall } from './state.ts'
+import type { PreparedCall, RunnableCall, ToolRequests } from './tool-request.ts'
+
+/** What one call of a turn came to. */
+export interface CallOutcome {
+  readonly item: string
+  /** For loop detection; null where repeating is no loop or there is no result yet. */
+  readonly trace: CallTrace | null
+  readonly parked: ParkedCall | null
+  /** Counts against `max_tool_calls`: it ran, or may have run. */
+  readonly counted: boolean
+  /** What the end of the turn must still write: answers to calls that had no step. */
+  readonly commit: Commit | null
+}
+
+/** What a tool step leaves in the journal; the result itself is the message of the same commit. */
+interface ToolFacts {
+  readonly resultHash: string
+  readonly park: { readonly for: readonly string[]; readonly untilMs: number } | null
+}
+
+export interface ToolStepsInput {
+  readonly services: HarnessServices
+  readonly requests: ToolRequests
+  readonly ctx: TurnContext
+  readonly calls: readonly ToolCall[]
+  /** Calls in call order that `max_tool_calls` still allows; the others are answered and not run. */
+  readonly allowed: number
+  /** Seconds until `max_duration_seconds`; null without that limit. */
+  readonly secondsLeft: number | null
+}
+
+const TOOL_STEP_TIMEOUT_MS = 10 * 60_000
+const AT_ONCE = 4
+const MAX_PARK_MS = 24 * 3_600_000
+
+/** Runs the calls of a turn, at most four at a time, each as one journaled step; the outcomes stand in call order. */
+export function runToolSteps(input: ToolStepsInput): Promise<readonly CallOutcome[]> {
+  return runToolCalls(
+    input.calls,
+    async (call, { index }) => {
+      const prepared = await input.requests.prepare(call)
+      if (index >= input.allowed) return refusedByLimit(input.ctx, prepared)
+      return prepared.kind === 'rejected' ? rejected(input.ctx, prepared) : runStep(input, prepared, index)
+    },
+    { concurrency: AT_ONCE, signal: input.ctx.signal },
+  )
+}
+
+async function runStep(input: ToolStepsInput, call: RunnableCall, index: number): Promise<CallOutcome> {
+  const { ctx } = input
+  const outcome = await ctx.step<Json>(
+    stepName(call, index),
+    {
+      effect: call.effect,
+      timeoutMs:
+        input.secondsLeft === null ? TOOL_STEP_TIMEOUT_MS : Math.min(TOOL_STEP_TIMEOUT_MS, Math.ceil(input.secondsLeft * 1000)),
+      before: { events: [callEvent(call)] },
+    },
+    (meta) => execute(input, call, meta),
+  )
+  // `refused` needs a reservation, which a tool step never makes.
+  if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
+  // The value of this step is always ToolFacts: `execute` wrote it.
+  const facts = outcome.value as unknown as ToolFacts
+  const parked =
+    facts.park === null ? null : { callId: call.call.id, tool: call.item, waitFor: facts.park.for, untilMs: facts.park.untilMs }
+  const trace =
+    call.poll || parked !== null ? null : { call: traceOf(call.item, call.parameters, '').call, result: facts.resultHash }
+  return { item: call.item, trace, parked, counted: true, commit: null }
+}
+
+/** Index, so that equal calls of one turn differ; inner item, so that a journal is readable. */
+function stepName(call: RunnableCall, index: number): string {
+  return `tool-${index}-${call.item.replaceAll(/[^A-Za-z0-9_.-]/g, '_')}`
+}
+
+async function execute(
+  input: ToolStepsInput,
+  call: RunnableCall,
+  meta: StepMeta,
+): Promise<{ readonly value: Json; readonly commit: Commit }> {
+  const { ctx, services } = input
+  const result = await resultOf(call, {
+    projectPath: services.kernel.projectPath,
+    signal: meta.signal,
+    __thread_id: ctx.threadId,
+    __directive_id: ctx.start.directiveId,
+    __idempotency_key: meta.idempotencyKey,
+    services: { kiwi: services },
+  })
+  // An interrupted or superseded step leaves no result; one that only ran out of time has the tool's own answer.
+  if (ctx.signal.aborted) ctx.signal.throwIfAborted()
+  const park = result.success ? parkOf(result['result'], ctx) : null
+  const text = shown(result)
+  const facts: ToolFacts = { resultHash: hash(text), park }
+  const commit: Commit =
+    park === null ? { ...answer(ctx, call, text, !result.success), usage: { tool_calls: 1 } } : { usage: { tool_calls: 1 } }
+  // ToolFacts holds only JSON values.
+  return { value: facts as unknown as Json, commit }
+}
+
+async function resultOf(call: RunnableCall, context: Parameters<RunnableCall['run']>[0]): Promise<MetaToolResult> {
+  try {
+    return await call.run(context)
+  } catch (error) {
+    return toEnvelope(error)
+  }
+}
+
+/** What the model reads: the tool's own value, or the error. The envelope around a value says nothing that the model did not send. */
+function shown(result: MetaToolResult): string {
+  if (!result.success) return JSON.stringify(result)
+  const { success: _success, item_type: _type, item_id: _id, ...rest } = result
+  const keys = Object.keys(rest)
+  const value = keys.length === 1 && keys[0] === 'result' ? rest['result'] : rest
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null')
+}
+
+/** A tool parks its call by answering `{park: {for, until_ms}}`; only threads that this one spawned can be waited for. */
+function parkOf(value: unknown, ctx: TurnContext): ToolFacts['park'] {
+  if (typeof value !== 'object' || value === null || !('park' in value)) return null
+  const { park } = value
+  if (typeof park !== 'object' || park === null || !('for' in park) || !('until_ms' in park)) return null
+  const { for: ids, until_ms: untilMs } = park
+  const children = new Set(ctx.children().map(({ threadId }) => threadId))
+  if (!Array.isArray(ids) || ids.length === 0 || typeof untilMs !== 'number' || !Number.isFinite(untilMs)) return null
+  const known = ids.filter((id): id is string => typeof id === 'string' && children.has(id))
+  return known.length === ids.length ? { for: known, untilMs: Math.min(untilMs, ctx.now() + MAX_PARK_MS) } : null
+}
+
+function unknownOutcome(ctx: TurnContext, call: RunnableCall): CallOutcome {
+  const text =
+    `The outcome of this call is unknown: ${call.item} had begun when the host stopped, and no result was recorded. ` +
+    'It may or may not have taken effect, and it was not repeated. Check what happened before you call it again.'
+  return {
+    item: call.item,
+    trace: null,
+    parked: null,
+    counted: true,
+    commit: { ...answer(ctx, call, text, true), usage: { tool_calls: 1 } },
+  }
+}
+
+function rejected(ctx: TurnContext, call: Extract<PreparedCall, { kind: 'rejected' }>): CallOutcome {
+  const text = JSON.stringify(call.error.toEnvelope())
+  const result = answer(ctx, call, text, true)
+  const trace = traceOf(call.item, call.call.arguments, hash(text))
+  return {
+    item: call.item,
+    trace,
+    parked: null,
+    counted: false,
+    commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
+  }
+}
+
+function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
+  const result = answer(ctx, call, 'This call was not run: max_tool_calls of this thread is reached.', true)
+  return {
+    item: call.item,
+    trace: null,
+    parked: null,
+    counted: false,
+    commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
+  }
+}
+
+/** The message and the event of a call's result. */
+function answer(ctx: TurnContext, call: PreparedCall, text: string, isError: boolean): Commit {
+  return answerCommit(ctx, { id: call.call.id, tool: call.item }, text, isError)
+}
+
+/** The message and the event of a result, for calls of this turn and for parked ones of an earlier turn. */
+export function answerCommit(
+  ctx: TurnContext,
+  call: { readonly id: string; readonly tool: string },
+  text: string,
+  isError: boolean,
+): Commit {
+  const message = toolResult({ ...call, threadId: ctx.threadId }, text, isError)
+  const event: NewEvent = {
+    type: 'tool_result',
+    payload: { tool: call.tool, success: !isError, summary: summarise(text), call_id: call.id },
+    message: 0,
+  }
+  return { messages: [stored(message)], events: [event] }
+}
+
+function callEvent(call: PreparedCall): NewEvent {
+  const parameters: JsonObject = call.kind === 'runnable' ? call.parameters : call.call.arguments
+  return { type: 'tool_call', payload: { tool: call.item, args_hash: hash(canonicalJson(parameters)), call_id: call.call.id } }
+}
