@@ -1,5 +1,16 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { KiwiError } from '../errors.ts'
+import { checkIntegrity, signedKindOf } from '../integrity/signature.ts'
 import type { Integrity } from '../integrity/signature.ts'
+import { createCatalogs } from './catalogs.ts'
+import type { Catalogs } from './catalogs.ts'
+import { missingDependencies } from './dependency-check.ts'
+import { readItemBytes } from './item-file.ts'
 import type { Item, ItemProblem, ItemType, Space } from './item.ts'
+import { createParseCache } from './parse-cache.ts'
+import type { ParseCache } from './parse-cache.ts'
+import type { ParsedFile } from './parsed-file.ts'
+import type { CatalogFile } from './space-catalog.ts'
 
 export interface ItemStoreOptions {
   /** Absolute folders; one that does not exist is an empty space. `project` is the `.ai` folder itself. */
@@ -61,6 +72,104 @@ export interface ItemStore {
   close(): void
 }
 
-export function createItemStore(_options: ItemStoreOptions): ItemStore {
-  throw new Error('not built yet')
+/** Files parsed between two turns of the event loop, so that a large space does not stop a host. */
+const PARSED_A_TURN = 20
+
+/** Finds, parses and caches items; see `ItemStore`. Reads nothing before it is asked. */
+export function createItemStore(options: ItemStoreOptions): ItemStore {
+  const catalogs = createCatalogs(options)
+  const cache = createParseCache()
+  const toItem = (file: CatalogFile): Item => buildItem(file, catalogs, cache.parse(file))
+  const loadAll = async (files: readonly CatalogFile[]): Promise<readonly Item[]> => {
+    const items: Item[] = []
+    for (const [index, file] of files.entries()) {
+      if (index % PARSED_A_TURN === PARSED_A_TURN - 1) await nextTurn()
+      items.push(toItem(file))
+    }
+    return items
+  }
+  return {
+    spaces: options.spaces,
+    async find(type, id, source = 'all') {
+      await catalogs.refresh(type)
+      const file = catalogs.find(type, id, source)
+      return file === null ? null : toItem(file)
+    },
+    async list(type, source = 'all') {
+      await catalogs.refresh(type)
+      return loadAll(catalogs.select(type, source))
+    },
+    async entries(type, source = 'all') {
+      await catalogs.refresh(type)
+      return catalogs.select(type, source).map((file) => toEntry(file, catalogs))
+    },
+    load: async (entry) => toItem(catalogs.fileOf(entry)),
+    async revision() {
+      await catalogs.refresh()
+      return catalogs.revision()
+    },
+    readVerified: async (item) => readVerified(catalogs.fileOf(item), catalogs, cache),
+    async problems() {
+      await catalogs.refresh()
+      const items = await loadAll(catalogs.select(undefined, 'all'))
+      const found = items.flatMap(({ state, warnings }) => [...(state.kind === 'unavailable' ? state.problems : []), ...warnings])
+      return [...catalogs.skipped(), ...found]
+    },
+    close: () => catalogs.close(),
+  }
+}
+
+function toEntry(file: CatalogFile, catalogs: Catalogs): ItemEntry {
+  const { type, id, space, category, found } = file
+  const marks = catalogs.issuesOf(file).map(({ reason }) => reason)
+  const stamp = [file.tree.stamp(found) ?? 'gone', catalogs.packagesOf(file), ...marks].join('|')
+  return { type, id, space, category, path: found.path, file: file.file, stamp }
+}
+
+function buildItem(file: CatalogFile, catalogs: Catalogs, parsed: ParsedFile): Item {
+  const { type, id, space, category } = file
+  const { definition, description, version, writtenCategory } = parsed
+  const problems = [...catalogs.issuesOf(file), ...parsed.problems]
+  if (definition?.kind === 'tool' && space !== 'system')
+    problems.push(...missingDependencies(definition.dependencies, file.spaceRoot, id))
+  const warnings = [...parsed.warnings]
+  if (writtenCategory !== null && writtenCategory !== category) {
+    const reason = `the file says category \`${writtenCategory}\`, its folder says \`${category}\`, which counts`
+    warnings.push({ line: 1, column: 1, reason, fix: 'Move the file, or remove the category.' })
+  }
+  const named = (finding: Omit<ItemProblem, 'file'>): ItemProblem => ({ file: file.file, ...finding })
+  return {
+    type,
+    id,
+    space,
+    category,
+    description,
+    version,
+    path: file.found.path,
+    file: file.file,
+    state:
+      definition === null || problems.length > 0
+        ? { kind: 'unavailable', problems: problems.map(named) }
+        : { kind: 'available', definition },
+    warnings: warnings.map(named),
+  }
+}
+
+function readVerified(file: CatalogFile, catalogs: Catalogs, cache: ParseCache): VerifiedItem {
+  const read = readItemBytes(file.found.path, file.found.isLink, file.spaceRoot)
+  if (read.kind === 'gone') {
+    throw new KiwiError('FILE_NOT_FOUND', `Reading ${file.file} found no file.`, { suggestion: 'Search for the item again.' })
+  }
+  if (read.kind === 'refused') {
+    const { reason, fix } = read.finding
+    throw new KiwiError('ITEM_UNAVAILABLE', `Reading ${file.file} failed: ${reason}.`, { suggestion: fix })
+  }
+  const { bytes } = read
+  return { item: buildItem(file, catalogs, cache.parseBytes(file, bytes)), bytes, integrity: integrityOf(file, bytes) }
+}
+
+function integrityOf(file: CatalogFile, bytes: Buffer): VerifiedItem['integrity'] {
+  if (file.space === 'system') return { kind: 'shipped' }
+  const kind = signedKindOf(file.found.name)
+  return kind === null ? { kind: 'unsigned' } : checkIntegrity(bytes, kind)
 }
