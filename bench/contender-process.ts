@@ -14,14 +14,11 @@ async function createContender(path: string, within: string): Promise<Contender>
 }
 
 async function measure(contender: Contender, task: Task): Promise<Measured> {
-  // A collection owed by the run before must not be paid by this one.
-  globalThis.gc?.()
   const cpu = process.cpuUsage()
   const begun = performance.now()
   const seen = await contender.run(task)
   const wallMs = performance.now() - begun
   const { user, system } = process.cpuUsage(cpu)
-  globalThis.gc?.()
   const maxRssMb = process.resourceUsage().maxRSS / 1024
   return { cpuMs: (user + system) / 1000, wallMs, seen, maxRssMb, heapUsedMb: memoryUsage().heapUsed / 2 ** 20 }
 }

@@ -53,7 +53,7 @@ export async function startContender(name: string, file: string): Promise<Conten
 }
 
 function spawnNode(script: string, args: readonly string[], core: number): ChildProcess {
-  const command = [process.execPath, '--expose-gc', fileURLToPath(new URL(script, import.meta.url)), ...args]
+  const command = [process.execPath, fileURLToPath(new URL(script, import.meta.url)), ...args]
   const [file = process.execPath, ...rest] = pinned ? ['taskset', '-c', String(core), ...command] : command
   const env = { ...process.env, OPENAI_AGENTS_DISABLE_TRACING: '1', LANGSMITH_TRACING: 'false', LANGCHAIN_TRACING_V2: 'false' }
   return spawn(file, rest, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env })

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 
+import { longFunctions } from './architecture/function-length.ts'
 import { violationOf } from './architecture/layers.ts'
 import { findCycles, importsOf, readSources, readTexts, ROOT } from './architecture/source-graph.ts'
 
@@ -90,4 +91,20 @@ test('no text names a folder of the machine it was written on, or a package regi
     [],
   )
   assert.match(['cd ', 'work', 'x'].join('/'), MACHINE_PATH)
+})
+
+test('no function of the product has more than 60 lines of its own', () => {
+  assert.deepEqual(
+    files.flatMap((file) => longFunctions(file, 60)),
+    [],
+  )
+})
+
+test('a long function is caught, and a long factory of short functions is not', () => {
+  const lines = 'count += 1\n'.repeat(61)
+  const long = { path: 'long.ts', text: `export function long() {\n${lines}}\n` }
+  const inner = `function inner() {\n${'count += 1\n'.repeat(30)}}\n`
+  const factory = { path: 'factory.ts', text: `export function create() {\n${inner.repeat(3)}return inner\n}\n` }
+  assert.deepEqual(longFunctions(long, 60), [{ where: 'long.ts:1', ownLines: 63 }])
+  assert.deepEqual(longFunctions(factory, 60), [])
 })

@@ -21,7 +21,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: 'scripted model', files: /^src\/scripted-model\//, imports: ['json'] },
   {
     name: 'compose',
-    files: /^src\/compose\.ts$/,
+    files: /^src\/(?!json|index)[a-z-]+\.ts$/,
     imports: [
       'json',
       'primitive contracts',
