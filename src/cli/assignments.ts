@@ -9,7 +9,10 @@ import { KiwiError } from '../kernel/errors.ts'
  *
  * @throws KiwiError INVALID_REQUEST for a word without `=`, a name given twice, or a value that is not of its declared type.
  */
-export function parseAssignments(words: readonly string[], typeOf: (name: string) => string | readonly string[] | null = () => null): JsonObject {
+export function parseAssignments(
+  words: readonly string[],
+  typeOf: (name: string) => string | readonly string[] | null = () => null,
+): JsonObject {
   const result: Record<string, Json> = Object.create(null)
   for (const word of words) {
     const { name, text, isJson } = splitAssignment(word)
@@ -51,7 +54,10 @@ function parseJson(name: string, text: string, expected = 'JSON'): Json {
   try {
     return JSON.parse(text) as Json // JSON.parse gives JSON values only
   } catch {
-    throw usage(`Expected \`${name}\` to be ${expected}, got \`${text.slice(0, 80)}\`.`, `Write name:=JSON, such as ${name}:=true or ${name}:='["a"]'.`)
+    throw usage(
+      `Expected \`${name}\` to be ${expected}, got \`${text.slice(0, 80)}\`.`,
+      `Write name:=JSON, such as ${name}:=true or ${name}:='["a"]'.`,
+    )
   }
 }
 

@@ -5,7 +5,10 @@ import { packageVersion } from './package-root.ts'
 
 /** How `main` runs what was parsed: with the global options, and the verb bound to its own arguments. */
 export interface ProgramOptions {
-  readonly run: (options: { readonly project: string | undefined }, verb: (context: CliContext) => Promise<ExitCode>) => Promise<void>
+  readonly run: (
+    options: { readonly project: string | undefined },
+    verb: (context: CliContext) => Promise<ExitCode>,
+  ) => Promise<void>
   /** Receives what the parser would write to stderr. */
   readonly writeError: (text: string) => void
 }
@@ -27,7 +30,9 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
     .showSuggestionAfterError()
   const on: On = (command, verb) => {
     // Commander passes the declared arguments, then the options, then the command itself; each verb declares the same list.
-    command.action(async (...args: unknown[]) => run(program.opts(), (context) => verb(context, ...(args.slice(0, -1) as never[]))))
+    command.action(async (...args: unknown[]) =>
+      run(program.opts(), (context) => verb(context, ...(args.slice(0, -1) as never[]))),
+    )
   }
   addThreadVerbs(program, on)
   addSteeringVerbs(program, on)
@@ -37,8 +42,9 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
 }
 
 function addThreadVerbs(program: Command, on: On): void {
-  on(program.command('init').description('make this folder a project: folders, configuration, a signed example'), async (context) =>
-    (await import('./verbs/init.ts')).init(context),
+  on(
+    program.command('init').description('make this folder a project: folders, configuration, a signed example'),
+    async (context) => (await import('./verbs/init.ts')).init(context),
   )
   on(
     program
@@ -58,8 +64,9 @@ function addThreadVerbs(program: Command, on: On): void {
       .addOption(new Option('-s, --status <status>').choices(STATUSES)),
     async (context, options: { all?: boolean; status?: Status }) => (await import('./verbs/ps.ts')).ps(context, options),
   )
-  on(program.command('show').description('one thread: row, usage, budget, last events').argument('<id>'), async (context, id: string) =>
-    (await import('./verbs/show.ts')).show(context, id),
+  on(
+    program.command('show').description('one thread: row, usage, budget, last events').argument('<id>'),
+    async (context, id: string) => (await import('./verbs/show.ts')).show(context, id),
   )
   on(
     program
@@ -68,7 +75,8 @@ function addThreadVerbs(program: Command, on: On): void {
       .argument('<id>')
       .option('-n, --lines <count>', 'how many', wholeNumber, 20)
       .option('-f, --follow', 'go on until the thread ends'),
-    async (context, id: string, options: { lines: number; follow?: boolean }) => (await import('./verbs/tail.ts')).tail(context, id, options),
+    async (context, id: string, options: { lines: number; follow?: boolean }) =>
+      (await import('./verbs/tail.ts')).tail(context, id, options),
   )
   on(
     program
@@ -76,7 +84,8 @@ function addThreadVerbs(program: Command, on: On): void {
       .description('wait until threads end or need a person')
       .argument('<id...>')
       .option('-t, --timeout <seconds>', 'give up after this long (default: never)', positiveNumber),
-    async (context, ids: string[], options: { timeout?: number }) => (await import('./verbs/wait.ts')).wait(context, ids, options),
+    async (context, ids: string[], options: { timeout?: number }) =>
+      (await import('./verbs/wait.ts')).wait(context, ids, options),
   )
 }
 
@@ -120,7 +129,8 @@ function addItemVerbs(program: Command, on: On): void {
       .addOption(new Option('-t, --type <type>').choices(ITEM_TYPES))
       .addOption(new Option('--source <space>').choices(['project', 'user', 'system', 'all']))
       .option('-n, --limit <count>', 'at most this many', wholeNumber),
-    async (context, query: string[], options: SearchOptions) => (await import('./verbs/items.ts')).search(context, query, options),
+    async (context, query: string[], options: SearchOptions) =>
+      (await import('./verbs/items.ts')).search(context, query, options),
   )
   on(
     program
@@ -130,7 +140,8 @@ function addItemVerbs(program: Command, on: On): void {
       .argument('<id>')
       .addOption(new Option('--source <space>').choices(['project', 'user', 'system', 'all']))
       .addOption(new Option('--to <space>', 'copy it there').choices(['project', 'user'])),
-    async (context, type: ItemType, id: string, options: LoadOptions) => (await import('./verbs/items.ts')).load(context, type, id, options),
+    async (context, type: ItemType, id: string, options: LoadOptions) =>
+      (await import('./verbs/items.ts')).load(context, type, id, options),
   )
   on(
     program
@@ -163,12 +174,19 @@ function addServiceVerbs(program: Command, on: On): void {
       .requiredOption('--scenario <file>', 'the script')
       .option('--port <number>', 'default: any free port', wholeNumber, 0)
       .option('--log <file>', 'write every request here, one JSON object a line'),
-    async (context, options: { scenario: string; port: number; log?: string }) => (await import('./verbs/model.ts')).model(context, options),
+    async (context, options: { scenario: string; port: number; log?: string }) =>
+      (await import('./verbs/model.ts')).model(context, options),
   )
-  on(program.command('mcp').description('serve the five meta-tools over MCP on stdio'), async (context) => (await import('./verbs/mcp.ts')).mcp(context))
+  on(program.command('mcp').description('serve the five meta-tools over MCP on stdio'), async (context) =>
+    (await import('./verbs/mcp.ts')).mcp(context),
+  )
   const host = program.command('host').description('the process that runs threads')
-  on(host.command('run').description('run it here, in the foreground'), async (context) => (await import('./verbs/host.ts')).hostRun(context))
-  on(host.command('status').description('is it running?'), async (context) => (await import('./verbs/host.ts')).hostStatus(context))
+  on(host.command('run').description('run it here, in the foreground'), async (context) =>
+    (await import('./verbs/host.ts')).hostRun(context),
+  )
+  on(host.command('status').description('is it running?'), async (context) =>
+    (await import('./verbs/host.ts')).hostStatus(context),
+  )
   on(host.command('stop').description('stop it; its threads go on with the next host'), async (context) =>
     (await import('./verbs/host.ts')).hostStop(context),
   )
@@ -178,7 +196,8 @@ function addServiceVerbs(program: Command, on: On): void {
       .description('run a real thread on this repository against a scripted model, end to end')
       .addOption(new Option('--wire <wire>', 'which API the model speaks').choices(['anthropic', 'openai']).default('anthropic'))
       .option('--keep', 'keep the temporary user space'),
-    async (context, options: { wire: 'anthropic' | 'openai'; keep?: boolean }) => (await import('./verbs/demo.ts')).demo(context, options),
+    async (context, options: { wire: 'anthropic' | 'openai'; keep?: boolean }) =>
+      (await import('./verbs/demo.ts')).demo(context, options),
   )
   on(program.command('doctor').description('check this machine and this project'), async (context) =>
     (await import('./verbs/doctor.ts')).doctorVerb(context),

@@ -40,7 +40,7 @@ export async function follow(options: FollowOptions): Promise<Followed> {
     screen.set(statusText(threads.get(threadId)))
   }
   const timer = setInterval(refresh, REFRESH_MS)
-  const watching = keepWatching({ threads, threadId, signal, onLive: live.take })
+  const watching = keepWatching({ threads, threadId, signal, onLive: (message) => live.take(message) })
   try {
     await untilSettled(threads, [threadId], { signal: options.signal })
   } finally {

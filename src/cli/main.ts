@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { CommanderError } from 'commander'
 import { KiwiError } from '../kernel/errors.ts'
 import { createProgram } from './commands.ts'
@@ -24,7 +25,10 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await program.parseAsync([...argv], { from: 'user' })
   } catch (error) {
-    exitCode = error instanceof CommanderError ? reportUsage(output, error, usage.join('')) : exitCodeOfError(output.error(error).error.code)
+    exitCode =
+      error instanceof CommanderError
+        ? reportUsage(output, error, usage.join(''))
+        : exitCodeOfError(output.error(error).error.code)
   }
   process.exitCode = exitCode
 }
@@ -34,6 +38,7 @@ function createContext(output: Output, project: string | undefined): CliContext 
   return {
     output,
     projectPath: projectPathOf({ given: project, cwd, home: process.env['HOME'] }),
+    initPath: resolve(cwd, project ?? '.'),
     env: process.env,
     cwd,
     stderr: process.stderr,
@@ -51,14 +56,23 @@ function interruptSignal(): AbortSignal {
 /** Read before parsing, so that a mistake in the rest of the line is reported in the form that was asked for. */
 function wantsJson(argv: readonly string[]): boolean {
   const words = argv.slice(0, argv.includes('--') ? argv.indexOf('--') : undefined)
-  return words.some((word, index) => /^(?:-o=?json|--output=json)$/u.test(word) || (/^(?:-o|--output)$/u.test(word) && words[index + 1] === 'json'))
+  return words.some(
+    (word, index) =>
+      /^(?:-o=?json|--output=json)$/u.test(word) || (/^(?:-o|--output)$/u.test(word) && words[index + 1] === 'json'),
+  )
 }
 
 function reportUsage(output: Output, error: CommanderError, text: string): ExitCode {
   if (error.exitCode === 0) return EXIT.ok
-  const message = error.code === 'commander.help' ? 'No verb was given.' : error.message.replace(/^error: /u, '').replace(/\n\(Did you mean .*$/su, '')
+  const message =
+    error.code === 'commander.help'
+      ? 'No verb was given.'
+      : error.message.replace(/^error: /u, '').replace(/\n\(Did you mean .*$/su, '')
   if (!output.json && error.code === 'commander.help') output.talk(text)
-  else output.error(new KiwiError('INVALID_REQUEST', message, { suggestion: suggestionIn(text) ?? 'See kiwi --help, or kiwi VERB --help.' }))
+  else
+    output.error(
+      new KiwiError('INVALID_REQUEST', message, { suggestion: suggestionIn(text) ?? 'See kiwi --help, or kiwi VERB --help.' }),
+    )
   return EXIT.usage
 }
 

@@ -25,7 +25,11 @@ export interface Output {
 }
 
 /** Text is cleaned here, on its way out, because any of it may quote files, tools and models. Only `error:` is ever coloured. */
-export function createOutput(options: { readonly json: boolean; readonly stdout: NodeJS.WriteStream; readonly stderr: NodeJS.WriteStream }): Output {
+export function createOutput(options: {
+  readonly json: boolean
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+}): Output {
   const { json, stdout, stderr } = options
   const closed = new AbortController()
   const out = writer(stdout, () => closed.abort())
@@ -53,12 +57,14 @@ export function createOutput(options: { readonly json: boolean; readonly stdout:
 export function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
   const { code, message, chain, failed_at: failedAt, cause, suggestion } = envelope.error
   const lines = [`${label} ${terminalText(message)} [${code}]`]
-  if (failedAt !== null) lines.push(`  at ${terminalLine([failedAt.tool_id, failedAt.config_path].filter((part) => part !== null).join(': '))}`)
+  if (failedAt !== null)
+    lines.push(`  at ${terminalLine([failedAt.tool_id, failedAt.config_path].filter((part) => part !== null).join(': '))}`)
   for (const { field, error } of failedAt?.validation_errors ?? []) lines.push(`  ${terminalLine(`${field}: ${error}`)}`)
   if (chain.length > 1) lines.push(`  chain: ${terminalLine(chain.join(' → '))}`)
   if (cause !== null) lines.push(`  cause: ${terminalLine(`${cause.message} [${cause.code}]`)}`)
   for (const [fact, value] of Object.entries(envelope.error)) {
-    if (!SHAPE.has(fact) && value !== null) lines.push(`  ${terminalLine(`${fact}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)}`)
+    if (!SHAPE.has(fact) && value !== null)
+      lines.push(`  ${terminalLine(`${fact}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)}`)
   }
   if (suggestion !== null) lines.push(`  → ${terminalText(suggestion)}`)
   return lines.join('\n')

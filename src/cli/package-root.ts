@@ -13,6 +13,7 @@ export function packageRoot(): string {
 
 export function packageVersion(): string {
   const manifest: unknown = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'))
-  const hasVersion = typeof manifest === 'object' && manifest !== null && 'version' in manifest && typeof manifest.version === 'string'
+  const hasVersion =
+    typeof manifest === 'object' && manifest !== null && 'version' in manifest && typeof manifest.version === 'string'
   return hasVersion ? String(manifest.version) : '0.0.0'
 }

@@ -9,7 +9,11 @@ import { KiwiError } from '../kernel/errors.ts'
  *
  * @throws KiwiError INVALID_REQUEST when `given` is not an existing folder.
  */
-export function projectPathOf(options: { readonly given: string | undefined; readonly cwd: string; readonly home: string | undefined }): string {
+export function projectPathOf(options: {
+  readonly given: string | undefined
+  readonly cwd: string
+  readonly home: string | undefined
+}): string {
   const { given, cwd, home } = options
   if (given !== undefined) {
     const path = resolve(cwd, given)

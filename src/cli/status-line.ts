@@ -25,7 +25,8 @@ export function createStatusLine(stream: NodeJS.WriteStream, write: (text: strin
     if (isDrawn && state.status !== '') write(ERASE_BELOW)
   }
   const draw = (): void => {
-    if (isDrawn && state.status !== '') write(`${MAKE_ROOM}${SAVE}\r${INDEX}${dim}${clip(state.status, Math.max(20, stream.columns - 1))}${reset}${RESTORE}`)
+    if (isDrawn && state.status !== '')
+      write(`${MAKE_ROOM}${SAVE}\r${INDEX}${dim}${clip(state.status, Math.max(20, stream.columns - 1))}${reset}${RESTORE}`)
   }
   const put = (text: string): void => {
     if (text === '') return

@@ -21,7 +21,9 @@ export function terminalLine(text: string): string {
  */
 export function terminalJson(value: unknown, indent: number = 2): string {
   return (JSON.stringify(value, null, indent) ?? 'null').replace(UNPRINTABLE, (character) =>
-    character === '\n' ? character : [...Array(character.length).keys()].map((index) => unicodeEscape(character.charCodeAt(index))).join(''),
+    character === '\n'
+      ? character
+      : [...Array(character.length).keys()].map((index) => unicodeEscape(character.charCodeAt(index))).join(''),
   )
 }
 

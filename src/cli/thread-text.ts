@@ -4,7 +4,10 @@ import { age, clip, count, dollars, fields, numberIn, table } from './format.ts'
 
 /** All tokens that were billed: the sum of the disjoint classes. */
 export function tokensOf(usage: JsonObject): number {
-  return ['input_uncached', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'output', 'reasoning'].reduce((sum, name) => sum + numberIn(usage, name), 0)
+  return ['input_uncached', 'cache_read', 'cache_write_5m', 'cache_write_1h', 'output', 'reasoning'].reduce(
+    (sum, name) => sum + numberIn(usage, name),
+    0,
+  )
 }
 
 /** `waiting (escalated)`, `error (max_turns)`, `completed`. */

@@ -46,7 +46,9 @@ function shorten(value: unknown, options: Shortening): unknown {
   const { maxCharacters, maxItems, depth } = options
   const next = { ...options, depth: depth + 1 }
   if (typeof value === 'string') {
-    return value.length <= maxCharacters ? value : `${value.slice(0, maxCharacters).toWellFormed()}… [${value.length - maxCharacters} more characters]`
+    return value.length <= maxCharacters
+      ? value
+      : `${value.slice(0, maxCharacters).toWellFormed()}… [${value.length - maxCharacters} more characters]`
   }
   if (typeof value !== 'object' || value === null) return value
   if (depth >= MAX_DEPTH) return '[deeper levels left out]'
@@ -56,5 +58,7 @@ function shorten(value: unknown, options: Shortening): unknown {
   }
   const entries = Object.entries(value)
   const kept = entries.slice(0, Math.max(maxItems, 30)).map(([key, item]) => [key, shorten(item, next)] as const)
-  return Object.fromEntries(entries.length <= kept.length ? kept : [...kept, ['…', `${entries.length - kept.length} more fields`]])
+  return Object.fromEntries(
+    entries.length <= kept.length ? kept : [...kept, ['…', `${entries.length - kept.length} more fields`]],
+  )
 }

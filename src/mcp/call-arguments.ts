@@ -41,7 +41,8 @@ export async function parseCallArguments(tool: ToolSchema, given: unknown): Prom
 export function projectOfCall(given: string | undefined, fallback: string): string {
   if (given === undefined) return fallback
   if (!isAbsolute(given) || given.includes('\0')) throw invalidProject(given, 'is not an absolute path')
-  if (!(statSync(given, { throwIfNoEntry: false })?.isDirectory() ?? false)) throw invalidProject(given, 'is not an existing folder')
+  if (!(statSync(given, { throwIfNoEntry: false })?.isDirectory() ?? false))
+    throw invalidProject(given, 'is not an existing folder')
   return realpathSync(given)
 }
 
@@ -69,13 +70,21 @@ function invalidArguments(name: string, validate: ValidateFunction): KiwiError {
     const field = [path, typeof extra === 'string' ? extra : ''].filter((part) => part !== '').join('.')
     const allowed: unknown = error.params['allowedValues']
     const choices = Array.isArray(allowed) ? `: ${allowed.join(', ')}` : ''
-    return { field: field === '' ? '(arguments)' : field, error: `${error.message ?? 'is not valid'}${choices}`, ...shownValue(error.data) }
+    return {
+      field: field === '' ? '(arguments)' : field,
+      error: `${error.message ?? 'is not valid'}${choices}`,
+      ...shownValue(error.data),
+    }
   })
   const [first] = errors
-  return new KiwiError('INVALID_REQUEST', `The arguments of \`${name}\` are not valid: ${first === undefined ? '' : `\`${first.field}\` ${first.error}`}.`, {
-    failedAt: { tool_id: name, config_path: null, validation_errors: errors },
-    suggestion: 'Correct the fields named in validation_errors; help explains each tool.',
-  })
+  return new KiwiError(
+    'INVALID_REQUEST',
+    `The arguments of \`${name}\` are not valid: ${first === undefined ? '' : `\`${first.field}\` ${first.error}`}.`,
+    {
+      failedAt: { tool_id: name, config_path: null, validation_errors: errors },
+      suggestion: 'Correct the fields named in validation_errors; help explains each tool.',
+    },
+  )
 }
 
 /** Only small plain values are quoted back. */

@@ -13,7 +13,9 @@ export async function withDeadline<T>(
   const ended = Promise.withResolvers<'late' | 'cancelled'>()
   const end = (kind: 'late' | 'cancelled'): void => {
     ended.resolve(kind)
-    controller.abort(new Error(kind === 'late' ? `The call took longer than ${options.deadlineMs} ms.` : 'The caller cancelled the call.'))
+    controller.abort(
+      new Error(kind === 'late' ? `The call took longer than ${options.deadlineMs} ms.` : 'The caller cancelled the call.'),
+    )
   }
   const onCancel = (): void => end('cancelled')
   const timer = setTimeout(() => end('late'), options.deadlineMs)

@@ -27,7 +27,10 @@ export interface McpServerOptions {
 export function createMcpServerFactory(options: McpServerOptions): () => Server {
   const tools = META_TOOLS.map(shownTool)
   return () => {
-    const server = new Server({ name: 'kiwi', title: 'Kiwi', version: options.version }, { capabilities: { tools: {} }, instructions: INSTRUCTIONS })
+    const server = new Server(
+      { name: 'kiwi', title: 'Kiwi', version: options.version },
+      { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
+    )
     server.setRequestHandler('tools/list', async () => ({ tools }))
     server.setRequestHandler('tools/call', async (request, context) => {
       const { name, arguments: given } = request.params
@@ -45,10 +48,10 @@ const INSTRUCTIONS = [
   'Every call answers within 45 seconds.',
 ].join(' ')
 
-/** Hints for hosts that ask before risky calls. `load` can copy an item into a space, so it is not read-only. */
+/** Hints for hosts that ask before risky calls. `load` can copy an item over another, so it is not read-only. */
 const ANNOTATIONS: Readonly<Record<string, NonNullable<Tool['annotations']>>> = {
   search: { title: 'Search items', readOnlyHint: true, openWorldHint: false },
-  load: { title: 'Load an item', readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: false },
+  load: { title: 'Load an item', readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   execute: { title: 'Execute an item', readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
   sign: { title: 'Sign an item', readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
   help: { title: 'Help', readOnlyHint: true, openWorldHint: false },
@@ -69,7 +72,11 @@ interface Call {
 
 async function callTool(options: McpServerOptions, call: Call): Promise<MetaToolResult> {
   const tool = META_TOOLS.find((candidate) => candidate.name === call.name)
-  if (tool === undefined) throw new ProtocolError(INVALID_PARAMS, `There is no tool \`${call.name}\`. The tools are ${META_TOOLS.map(({ name }) => name).join(', ')}.`)
+  if (tool === undefined)
+    throw new ProtocolError(
+      INVALID_PARAMS,
+      `There is no tool \`${call.name}\`. The tools are ${META_TOOLS.map(({ name }) => name).join(', ')}.`,
+    )
   const deadlineMs = options.deadlineMs ?? CALL_DEADLINE_MS
   const caller = options.signal === undefined ? call.signal : AbortSignal.any([call.signal, options.signal])
   try {
@@ -80,7 +87,9 @@ async function callTool(options: McpServerOptions, call: Call): Promise<MetaTool
       return kernel[tool.name](withProject(request, projectPath), { projectPath, signal })
     })
     if (outcome.kind === 'done') return outcome.value
-    throw outcome.kind === 'late' ? lateError(call.name, deadlineMs) : new KiwiError('ABORTED', 'The call was cancelled by its caller.')
+    throw outcome.kind === 'late'
+      ? lateError(call.name, deadlineMs)
+      : new KiwiError('ABORTED', 'The call was cancelled by its caller.')
   } catch (error) {
     return toEnvelope(error)
   }
@@ -103,5 +112,9 @@ function lateError(name: string, deadlineMs: number): KiwiError {
 
 function toCallResult(result: MetaToolResult): CallToolResult {
   const bounded = boundedResult(result)
-  return { content: [{ type: 'text', text: JSON.stringify(bounded) }], structuredContent: { ...bounded }, isError: !result.success }
+  return {
+    content: [{ type: 'text', text: JSON.stringify(bounded) }],
+    structuredContent: { ...bounded },
+    isError: !result.success,
+  }
 }

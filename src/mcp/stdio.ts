@@ -34,9 +34,12 @@ export async function serveMcpStdio(options: Omit<McpServerOptions, 'signal'>, s
 /** Takes stdout away from everybody else and gives the only stream that still writes to it. */
 function claimStdout(): Writable {
   const write = process.stdout.write.bind(process.stdout)
-  const protocol = new Writable({ decodeStrings: false, write: (chunk: string | Buffer, encoding, done) => void write(chunk, encoding, done) })
+  const protocol = new Writable({
+    decodeStrings: false,
+    write: (chunk: string | Buffer, encoding, done) => void write(chunk, encoding, done),
+  })
   protocol.on('error', () => undefined) // the same failure arrives as stdout's own `error`, which ends the server
-  process.stdout.write = process.stderr.write.bind(process.stderr) as typeof process.stdout.write // same signature, other stream
+  process.stdout.write = process.stderr.write.bind(process.stderr)
   globalThis.console = new Console(process.stderr, process.stderr)
   return protocol
 }

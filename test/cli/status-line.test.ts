@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { WriteStream } from 'node:tty'
+import type { WriteStream } from 'node:tty'
 import { test } from 'node:test'
 import { createStatusLine } from '../../src/cli/status-line.ts'
 
@@ -24,13 +24,13 @@ test('on a terminal the status is erased before text and drawn again below it', 
   screen.set('turn 1')
   screen.write('token')
   screen.close()
-  assert.match(text(), /turn 1.*\u001B\[Jtoken.*turn 1.*\u001B\[J\n$/su)
+  assert.match(text(), /turn 1.*\p{Cc}\[Jtoken.*turn 1.*\p{Cc}\[J\n$/su)
 })
 
 test('NO_COLOR draws no colour and TERM=dumb no status at all', () => {
   const plain = screenOn({ isTTY: true }, { NO_COLOR: '1' })
   plain.screen.set('turn 1')
-  assert.doesNotMatch(plain.text(), /\u001B\[\d*m/u)
+  assert.doesNotMatch(plain.text(), /\p{Cc}\[\d*m/u)
   const dumb = screenOn({ isTTY: true }, { TERM: 'dumb' })
   dumb.screen.set('turn 1')
   assert.equal(dumb.text(), '')

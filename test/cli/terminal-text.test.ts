@@ -31,7 +31,7 @@ test('ordinary text, emoji sequences and other scripts stay as they are', () => 
 test('cleaning twice changes nothing more, whatever is nested in the text', () => {
   const nested = `${ESC}${ESC}[2J[2J${ESC}]0;${ESC}]0;x\u0007y\u0007z\u009B\u009B1m`
   assert.equal(terminalText(terminalText(nested)), terminalText(nested))
-  assert.doesNotMatch(terminalText(nested), /[\u0000-\u0008\u000B-\u001F\u007F-\u009F]/u)
+  assert.doesNotMatch(terminalText(nested), /(?![\n\t])\p{Cc}/u)
 })
 
 test('the filter removes a sequence at every place where its text may be cut', () => {
@@ -54,7 +54,7 @@ test('JSON keeps its value and carries no raw control or bidirectional character
   const value = { text: `a${ESC}[2J\u009B2J\u202Eb\u{E0041}\nc`, list: [1, null] }
   const json = terminalJson(value)
   assert.deepEqual(JSON.parse(json), value)
-  assert.doesNotMatch(json, /[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u202E\u{E0041}]/u)
+  assert.doesNotMatch(json, /(?!\n)[\p{Cc}\u202E\u{E0041}]/u)
 })
 
 test('many openers in front of a terminator are cleaned in linear time', () => {

@@ -13,7 +13,23 @@ const run = (...args: string[]): Promise<Finished> => kiwi(args, { cwd, env: { H
 test('help lists every verb and the exit codes on stdout', async () => {
   const { code, stdout, stderr } = await run('--help')
   assert.deepEqual([code, stderr], [0, ''])
-  const verbs = ['init', 'run', 'ps', 'show', 'tail', 'wait', 'pause', 'resume', 'cancel', 'inject', 'search', 'load', 'execute', 'sign', 'model']
+  const verbs = [
+    'init',
+    'run',
+    'ps',
+    'show',
+    'tail',
+    'wait',
+    'pause',
+    'resume',
+    'cancel',
+    'inject',
+    'search',
+    'load',
+    'execute',
+    'sign',
+    'model',
+  ]
   for (const verb of [...verbs, 'mcp', 'host', 'demo', 'doctor']) assert.match(stdout, new RegExp(`^ {2}${verb}\\b`, 'mu'))
   assert.match(stdout, /Exit codes: 0 ok, 1 failed, 2 usage, 3 denied, 4 budget, 5 waiting, 130 interrupted/u)
 })

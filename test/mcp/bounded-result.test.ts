@@ -10,7 +10,12 @@ test('a result that fits is returned unchanged', () => {
 })
 
 test('a long result is shortened below the limit and keeps its short fields', () => {
-  const bounded = boundedResult({ success: true, thread_id: 't_1', content: 'x'.repeat(200_000), rows: Array.from({ length: 5000 }, (_, id) => ({ id })) })
+  const bounded = boundedResult({
+    success: true,
+    thread_id: 't_1',
+    content: 'x'.repeat(200_000),
+    rows: Array.from({ length: 5000 }, (_, id) => ({ id })),
+  })
   assert.ok(bytesOf(bounded) <= MAX_RESULT_BYTES)
   assert.equal(bounded['thread_id'], 't_1')
   assert.match(String(bounded['content']), /^x+… \[\d+ more characters\]$/u)
@@ -23,14 +28,24 @@ test('multi-byte text and escapes count in bytes as they are sent', () => {
 })
 
 test('a result of hundreds of thousands of fields or levels is still answered within the limit', () => {
-  const wide = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`field_with_a_rather_long_name_${index}`, 'v'.repeat(50)]))
+  const wide = Object.fromEntries(
+    Array.from({ length: 100_000 }, (_, index) => [`field_with_a_rather_long_name_${index}`, 'v'.repeat(50)]),
+  )
   assert.ok(bytesOf(boundedResult({ success: true, ...wide })) <= MAX_RESULT_BYTES)
   const deep = Array.from({ length: 2000 }).reduce<unknown>((inner) => ({ inner, pad: 'p'.repeat(30) }), 1)
   assert.ok(bytesOf(boundedResult({ success: true, deep })) <= MAX_RESULT_BYTES)
 })
 
 test('a failure stays a failure with its code', () => {
-  const error = { code: 'EXECUTION_FAILED', message: 'm'.repeat(90_000), chain: [], failed_at: null, cause: null, retryable: false, suggestion: null } as const
+  const error = {
+    code: 'EXECUTION_FAILED',
+    message: 'm'.repeat(90_000),
+    chain: [],
+    failed_at: null,
+    cause: null,
+    retryable: false,
+    suggestion: null,
+  } as const
   const bounded = boundedResult({ success: false, error })
   assert.equal(bounded['success'], false)
   assert.equal((bounded['error'] as { code: string }).code, 'EXECUTION_FAILED')

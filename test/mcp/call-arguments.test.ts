@@ -29,14 +29,24 @@ async function failureOf(given: unknown): Promise<KiwiError> {
 }
 
 test('valid arguments pass unchanged', async () => {
-  assert.deepEqual(await parseCallArguments(TOOL, { item_id: 'x', parameters: { a: [1] } }), { item_id: 'x', parameters: { a: [1] } })
+  assert.deepEqual(await parseCallArguments(TOOL, { item_id: 'x', parameters: { a: [1] } }), {
+    item_id: 'x',
+    parameters: { a: [1] },
+  })
 })
 
 test('every bad field is named with what was expected', async () => {
   const error = await failureOf({ item_type: 'toool', extra: 1 })
   assert.equal(error.code, 'INVALID_REQUEST')
-  assert.deepEqual(error.context.failedAt?.validation_errors.map(({ field }) => field).toSorted(), ['extra', 'item_id', 'item_type'])
-  assert.match(error.context.failedAt?.validation_errors.find(({ field }) => field === 'item_type')?.error ?? '', /tool, directive/u)
+  assert.deepEqual(error.context.failedAt?.validation_errors.map(({ field }) => field).toSorted(), [
+    'extra',
+    'item_id',
+    'item_type',
+  ])
+  assert.match(
+    error.context.failedAt?.validation_errors.find(({ field }) => field === 'item_type')?.error ?? '',
+    /tool, directive/u,
+  )
 })
 
 test('absent arguments are an empty object, and a list is not an object', async () => {

@@ -29,7 +29,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
   const userSpace = mkdtempSync(join(tmpdir(), 'kiwi-demo-'))
   const scenario = join(packageRoot(), 'system', 'scenarios', `${DIRECTIVE}.yaml`)
   const model = await startScriptedModel({ scenario, port: 0, logPath: join(userSpace, 'model-requests.jsonl') })
-  const env = { ...context.env, ...scriptedEnv(model.baseUrl, options.wire), USER_SPACE: userSpace }
+  const env = { ...context.env, ...scriptedEnv(model, options.wire), USER_SPACE: userSpace }
   const demoContext = { ...context, env }
   try {
     context.output.talk(`Scripted model on ${model.baseUrl} (${options.wire} wire); everything else is real.`)

@@ -10,7 +10,6 @@ import { withKiwi, type CliContext } from '../context.ts'
 import { printResult } from '../execute-tool.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { clip, table } from '../format.ts'
-import { terminalLine } from '../terminal-text.ts'
 
 export interface SearchOptions {
   readonly type?: ItemType
@@ -26,7 +25,9 @@ export async function search(context: CliContext, words: readonly string[], opti
     ...(options.source === undefined ? {} : { source: options.source }),
     ...(options.limit === undefined ? {} : { limit: options.limit }),
   }
-  return withKiwi(context, async (kiwi) => printResult(context, await kiwi.kernel(context.projectPath).search(request), searchText))
+  return withKiwi(context, async (kiwi) =>
+    printResult(context, await kiwi.kernel(context.projectPath).search(request), searchText),
+  )
 }
 
 export interface LoadOptions {
@@ -123,8 +124,9 @@ function searchText(result: MetaToolResult): string {
     ['TYPE', 'ID', 'SPACE', 'DESCRIPTION'],
     found.map((entry: unknown) => {
       const row = asObject(entry) ?? {}
-      const cell = (...names: readonly string[]): string => terminalLine(names.map((name) => row[name]).find((value) => typeof value === 'string') ?? '')
-      return [cell('item_type', 'type'), cell('item_id', 'id'), cell('source', 'space'), clip(cell('description'), 90)]
+      const cell = (name: string): string => (typeof row[name] === 'string' ? row[name] : '')
+      const mark = row['available'] === false ? ' (unavailable)' : ''
+      return [cell('type'), `${cell('id')}${mark}`, cell('space'), clip(cell('description'), 90)]
     }),
   )
 }

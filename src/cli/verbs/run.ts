@@ -18,7 +18,12 @@ export interface RunOptions {
 }
 
 /** `kiwi run DIRECTIVE [MESSAGE]`: spawns a thread and follows it; the exit code is that of the thread. Ctrl-C detaches. */
-export async function run(context: CliContext, directive: string, message: string | undefined, options: RunOptions): Promise<ExitCode> {
+export async function run(
+  context: CliContext,
+  directive: string,
+  message: string | undefined,
+  options: RunOptions,
+): Promise<ExitCode> {
   return withKiwi(context, async (kiwi) => {
     const inputs =
       options.input.length === 0
@@ -53,14 +58,15 @@ export async function spawnThread(
   const result = await executeTool(kiwi, projectPath, { tool: 'thread_directive', parameters })
   if (!result.success) return result
   const receipt = receiptIn(result)
-  if (receipt === null) throw new KiwiError('SPAWN_FAILED', 'thread_directive gave no thread id.', { facts: { directive_name: request.directive } })
+  if (receipt === null)
+    throw new KiwiError('SPAWN_FAILED', 'thread_directive gave no thread id.', { facts: { directive_name: request.directive } })
   return { threadId: receipt.thread_id, receipt }
 }
 
 /** Follows with live tokens, notes on tools and warnings, and a status line: all of it talk on stderr. */
 export async function followOnScreen(context: CliContext, kiwi: Kiwi, threadId: string): Promise<Followed> {
   const threads = kiwi.threads(context.projectPath)
-  const screen = createStatusLine(context.stderr, context.output.live, context.env)
+  const screen = createStatusLine(context.stderr, (text) => context.output.live(text), context.env)
   const width = context.stderr.columns ?? 120
   const onEvent = (event: ThreadEventRow): void => {
     const note = noteOf(event, width)
@@ -93,6 +99,7 @@ function waitingHint(row: ThreadRow): string {
 
 /** The receipt of a spawning tool in the kernel's result. */
 function receiptIn({ result }: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {
-  if (typeof result !== 'object' || result === null || !('thread_id' in result) || typeof result.thread_id !== 'string') return null
+  if (typeof result !== 'object' || result === null || !('thread_id' in result) || typeof result.thread_id !== 'string')
+    return null
   return { ...result, thread_id: result.thread_id }
 }

@@ -14,7 +14,9 @@ export async function show(context: CliContext, threadId: string): Promise<ExitC
     const events = threads.events(threadId, { last: LAST_EVENTS })
     const width = process.stdout.columns ?? 160
     context.output.data({ ...row, events }, () =>
-      [rowText(row), '', 'last events', ...events.map((event) => `  ${eventLine(event, width - 2)}`), ...resultLines(row)].join('\n'),
+      [rowText(row), '', 'last events', ...events.map((event) => `  ${eventLine(event, width - 2)}`), ...resultLines(row)].join(
+        '\n',
+      ),
     )
     return EXIT.ok
   })

@@ -53,6 +53,9 @@ function readConfig(path: string, shown: string): Buffer {
   try {
     return readFileSync(path)
   } catch (error) {
-    throw new KiwiError('FILE_NOT_FOUND', `${shown} cannot be read.`, { error, suggestion: 'Write it first; kiwi init writes a commented one.' })
+    throw new KiwiError('FILE_NOT_FOUND', `${shown} cannot be read.`, {
+      error,
+      suggestion: 'Write it first; kiwi init writes a commented one.',
+    })
   }
 }

@@ -5,7 +5,11 @@ import type { ExitCode } from '../exit-codes.ts'
 
 /** `kiwi pause ID`: at the thread's next turn boundary. */
 export async function pause(context: CliContext, threadId: string, options: { readonly reason?: string }): Promise<ExitCode> {
-  return steer(context, { tool: 'pause_thread', parameters: { thread_id: threadId, ...given('reason', options.reason) }, done: `${threadId} pauses at its next turn.` })
+  return steer(context, {
+    tool: 'pause_thread',
+    parameters: { thread_id: threadId, ...given('reason', options.reason) },
+    done: `${threadId} pauses at its next turn.`,
+  })
 }
 
 export interface ResumeOptions {
@@ -28,11 +32,20 @@ export async function resume(context: CliContext, threadId: string, options: Res
 /** `kiwi cancel ID`: gracefully, after the running step; `--now` interrupts that too. Children are cancelled with it. */
 export async function cancel(context: CliContext, threadId: string, options: { readonly now?: boolean }): Promise<ExitCode> {
   const mode = options.now === true ? 'now' : 'graceful'
-  return steer(context, { tool: 'cancel_thread', parameters: { thread_id: threadId, mode }, done: `${threadId} is being cancelled.` })
+  return steer(context, {
+    tool: 'cancel_thread',
+    parameters: { thread_id: threadId, mode },
+    done: `${threadId} is being cancelled.`,
+  })
 }
 
 /** `kiwi inject ID TEXT`: said to the model at the next turn. */
-export async function inject(context: CliContext, threadId: string, text: string, options: { readonly role: 'user' | 'system' }): Promise<ExitCode> {
+export async function inject(
+  context: CliContext,
+  threadId: string,
+  text: string,
+  options: { readonly role: 'user' | 'system' },
+): Promise<ExitCode> {
   return steer(context, {
     tool: 'inject_message',
     parameters: { thread_id: threadId, role: options.role, content: text },
@@ -48,5 +61,7 @@ async function steer(
   context: CliContext,
   call: { readonly tool: string; readonly parameters: JsonObject; readonly done: string },
 ): Promise<ExitCode> {
-  return withKiwi(context, async (kiwi) => printResult(context, await executeTool(kiwi, context.projectPath, call), () => call.done))
+  return withKiwi(context, async (kiwi) =>
+    printResult(context, await executeTool(kiwi, context.projectPath, call), () => call.done),
+  )
 }

@@ -6,7 +6,11 @@ import { createStatusLine } from '../status-line.ts'
 import { eventLine } from '../thread-text.ts'
 
 /** `kiwi tail ID`: the last events on stdout; `-f` goes on, with live tokens on stderr, and exits with the thread's own code. */
-export async function tail(context: CliContext, threadId: string, options: { readonly lines: number; readonly follow?: boolean }): Promise<ExitCode> {
+export async function tail(
+  context: CliContext,
+  threadId: string,
+  options: { readonly lines: number; readonly follow?: boolean },
+): Promise<ExitCode> {
   const { output } = context
   const width = process.stdout.columns ?? 200
   const print = (event: ThreadEventRow): void => output.record(event, () => eventLine(event, width))
@@ -17,7 +21,7 @@ export async function tail(context: CliContext, threadId: string, options: { rea
     const events = options.lines === 0 ? [] : threads.events(threadId, { last: Math.min(options.lines, MAX_LINES) })
     events.forEach(print)
     if (options.follow !== true) return EXIT.ok
-    const screen = createStatusLine(context.stderr, output.live, context.env)
+    const screen = createStatusLine(context.stderr, (text) => output.live(text), context.env)
     const sinceSeq = events.at(-1)?.seq ?? newest?.seq ?? 0
     const onEvent = (event: ThreadEventRow): void => {
       screen.freshLine()

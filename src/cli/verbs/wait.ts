@@ -7,15 +7,22 @@ import { resultText, statusOf, threadSummary } from '../thread-text.ts'
  * `kiwi wait ID…`: until every thread has ended, needs a person or is paused. The exit code is that of the first thread which is not 0; 1
  * when the time ran out.
  */
-export async function wait(context: CliContext, ids: readonly string[], options: { readonly timeout?: number }): Promise<ExitCode> {
+export async function wait(
+  context: CliContext,
+  ids: readonly string[],
+  options: { readonly timeout?: number },
+): Promise<ExitCode> {
   return withKiwi(context, async (kiwi) => {
     const deadlineMs = options.timeout === undefined ? Infinity : Date.now() + options.timeout * 1000
     const signal = context.interrupt()
     const rows = await untilSettled(kiwi.threads(context.projectPath), ids, { signal, deadlineMs })
-    context.output.data(rows, () => rows.map((row) => [threadSummary(row), resultText(row.result)].filter((part) => part !== '').join('\n')).join('\n\n'))
+    context.output.data(rows, () =>
+      rows.map((row) => [threadSummary(row), resultText(row.result)].filter((part) => part !== '').join('\n')).join('\n\n'),
+    )
     if (signal.aborted) return EXIT.interrupted
     for (const row of rows) {
-      if (exitCodeOfThread(row) === null) context.output.talk(`${row.thread_id} is still ${statusOf(row)} after ${options.timeout} s; it goes on.`)
+      if (exitCodeOfThread(row) === null)
+        context.output.talk(`${row.thread_id} is still ${statusOf(row)} after ${options.timeout} s; it goes on.`)
     }
     return exitCodeOfThreads(rows)
   })
