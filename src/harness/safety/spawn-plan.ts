@@ -3,6 +3,7 @@ import type { ExecutionContext } from '../../kernel/chain/primitive.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { ErrorBody, ErrorCode, ValidationError } from '../../kernel/errors.ts'
 import type { CostLimits, DirectiveDefinition } from '../../kernel/items/item.ts'
+import { directiveGaps } from '../../kernel/items/directive-gaps.ts'
 import { nanoFromUsd, ratesOf } from './prices.ts'
 import type { HarnessServices, ModelTarget } from './services.ts'
 import { callingThread } from './thread-access.ts'
@@ -17,10 +18,6 @@ export interface SpawnPlan {
   readonly guarantee: 'hard' | 'advisory'
 }
 
-const COST_LINES = '<cost><max_turns>10</max_turns><on_exceeded>stop</on_exceeded><max_cost_usd>0.50</max_cost_usd></cost>'
-const MODEL_LINE = '<model tier="balanced"/>'
-const PERMISSION_LINE = '<permissions><execute resource="tool" id="read_file"/></permissions>'
-
 /**
  * Checks that a directive can run on a thread: signed, inputs complete, and the four things it needs (cost, permissions, model,
  * version), with a price wherever a cap in dollars binds.
@@ -34,18 +31,11 @@ export async function planSpawn(
   inputs: JsonObject,
 ): Promise<SpawnPlan> {
   const directive = await findDirective(services, name)
-  const { cost, permissions, version } = directive
-  const errors: ValidationError[] = []
-  if (cost === null) errors.push(missing('metadata.cost', `A thread needs limits. Add ${COST_LINES}`))
-  if (permissions === null)
-    errors.push(
-      missing(
-        'metadata.permissions',
-        `A thread needs declared permissions (an empty element grants nothing). Add ${PERMISSION_LINE}`,
-      ),
-    )
-  if (directive.model === null) errors.push(missing('metadata.model', `A thread needs a model. Add ${MODEL_LINE}`))
-  if (version === null) errors.push(missing('directive.version', 'A thread needs a version. Add version="1.0.0" to <directive>.'))
+  const { cost } = directive
+  const errors: ValidationError[] = directiveGaps(directive).map(({ field, reason, fix }) => ({
+    field,
+    error: `${reason}. ${fix}`,
+  }))
   const target = directive.model === null ? null : resolveTarget(services, directive, errors)
   const priced = target === null || ratesOf(target, Date.now()) !== null
   if (target !== null && !priced && isCapped(services, context, cost)) errors.push(unknownPrice(target))
@@ -107,7 +97,7 @@ function resolveTarget(services: HarnessServices, directive: DirectiveDefinition
     return services.resolveModel(directive.model)
   } catch (error) {
     if (!(error instanceof KiwiError)) throw error
-    errors.push(missing('metadata.model', error.message))
+    errors.push({ field: 'model', error: error.message })
     return null
   }
 }
@@ -126,14 +116,10 @@ function isCapped(services: HarnessServices, context: ExecutionContext, cost: Co
 
 function unknownPrice(target: ModelTarget): ValidationError {
   return {
-    field: 'metadata.cost.max_cost_usd',
+    field: 'cost.max_cost_usd',
     error: `UNKNOWN_PRICE: no price is known for model ${target.model} of provider ${target.provider}, so a cap in dollars cannot be kept. Configure its price, choose a model with a known price, or remove max_cost_usd.`,
     value: target.model,
   }
-}
-
-function missing(field: string, error: string): ValidationError {
-  return { field, error }
 }
 
 function invalidDirective(name: string, errors: readonly ValidationError[], cause: ErrorCode | null): KiwiError {

@@ -1,0 +1,30 @@
+import type { JsonObject } from '../../../src/json.ts'
+import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
+import { servicesOf } from '../../../src/harness/safety/services.ts'
+import { sendSignal } from '../../../src/harness/safety/thread-control.ts'
+import type { SignalReceipt } from '../../../src/harness/safety/thread-control.ts'
+
+export const __tool_type__ = 'runtime'
+export const __version__ = '1.0.0'
+export const __executor_id__ = 'node'
+export const __category__ = 'threads'
+export const __description__ = 'Pause a thread at its next turn. resume_thread lets it go on.'
+export const __effect__ = 'idempotent'
+export const PARAMETERS: JsonObject = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['thread_id'],
+  properties: {
+    thread_id: { type: 'string', minLength: 1 },
+    reason: { type: 'string', default: '', description: 'Why; kept with the signal.' },
+  },
+}
+
+/** The running turn ends first; nothing of it is lost. */
+export default async function tool(
+  parameters: { readonly thread_id: string; readonly reason: string },
+  context: ExecutionContext,
+): Promise<SignalReceipt> {
+  const { thread_id: threadId, reason } = parameters
+  return sendSignal(servicesOf(context), context, { threadId, kind: 'pause', body: { reason } })
+}

@@ -1,0 +1,38 @@
+import type { JsonObject } from '../../../src/json.ts'
+import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
+import { servicesOf } from '../../../src/harness/safety/services.ts'
+import { refuseAmountsFromThreads, sendSignal } from '../../../src/harness/safety/thread-control.ts'
+import type { SignalReceipt } from '../../../src/harness/safety/thread-control.ts'
+
+export const __tool_type__ = 'runtime'
+export const __version__ = '1.0.0'
+export const __executor_id__ = 'node'
+export const __category__ = 'threads'
+export const __description__ =
+  'Let a paused or waiting thread go on, with a message for it and, where a limit was reached, more of what it lacks.'
+export const __effect__ = 'idempotent'
+export const PARAMETERS: JsonObject = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['thread_id'],
+  properties: {
+    thread_id: { type: 'string', minLength: 1 },
+    inject_message: { type: 'string', description: 'A user message for its next turn.' },
+    add_turns: { type: 'integer', minimum: 1, description: 'Added to max_turns.' },
+    add_usd: { type: 'number', exclusiveMinimum: 0, description: 'Added to max_cost_usd.' },
+    add_tokens: { type: 'integer', minimum: 1, description: 'Added to each token limit.' },
+    add_tool_calls: { type: 'integer', minimum: 1, description: 'Added to max_tool_calls.' },
+    add_seconds: { type: 'integer', minimum: 1, description: 'Added to max_duration_seconds.' },
+  },
+}
+
+/** What is added is the operator's to give; a thread resumes its descendants as they are. */
+export default async function tool(
+  parameters: { readonly thread_id: string; readonly inject_message?: string } & JsonObject,
+  context: ExecutionContext,
+): Promise<SignalReceipt> {
+  const { thread_id: threadId, inject_message: message, ...amounts } = parameters
+  refuseAmountsFromThreads(context, amounts)
+  const body = { ...amounts, ...(message === undefined ? {} : { inject_message: message }) }
+  return sendSignal(servicesOf(context), context, { threadId, kind: 'resume', body })
+}
