@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../json.ts'
-import { asText } from './conversation.ts'
+import { asText, isObject } from './conversation.ts'
 import type { Conversation, SeenResult } from './conversation.ts'
 
 /**
@@ -8,6 +8,8 @@ import type { Conversation, SeenResult } from './conversation.ts'
  *   turn, user, first_user, model, system
  *   results.NAME.last | first | all | count    parsed tool results by tool name, or by item for `execute`; `all` is a list
  *   length(x)  sum(list, 'field')  where(list, 'field', value)  ending(list, 'field', '.md')  take(list, n)  json(x)
+ *   nth(list, n)                               element n from 0, or the last one of a shorter list
+ *   unique(list, 'field')                      the first element for each value of the field
  *   table(list, 'Header=field', …)             a Markdown table, one row for each element
  */
 export type Expression =
@@ -152,11 +154,12 @@ function resultsPath([name = '', which = '', ...rest]: readonly string[], conver
   return walk(resultValue(result), rest, place)
 }
 
-/** The result parsed as JSON, or its text where it is none. */
+/** The result parsed as JSON (without the envelope that a meta-tool puts around a tool's value), or its text where it is none. */
 function resultValue({ content }: SeenResult): Json {
   try {
     // JSON.parse can give nothing but JSON values.
-    return JSON.parse(content) as Json
+    const value = JSON.parse(content) as Json
+    return isObject(value) && value['success'] === true && value['result'] !== undefined ? value['result'] : value
   } catch {
     return content
   }
@@ -192,9 +195,27 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly Json[]) => Json>> = {
   where: ([value, field, wanted]) => asList(value, 'where').filter((element) => fieldOf(element, field, 'where') === wanted),
   ending: ([value, field, suffix]) =>
     asList(value, 'ending').filter((element) => asText(fieldOf(element, field, 'ending')).endsWith(asText(suffix))),
+  nth: ([value, at]) => nth(asList(value, 'nth'), Number(at)),
+  unique: ([value, field]) => unique(asList(value, 'unique'), field),
   take: ([value, count]) => asList(value, 'take').slice(0, Number(count)),
   json: ([value]) => JSON.stringify(value ?? null),
   table: ([value, ...columns]) => markdownTable(asList(value, 'table'), columns),
+}
+
+function nth(list: readonly Json[], at: number): Json {
+  const element = list[Math.min(at, list.length - 1)]
+  if (element === undefined) throw new ExpressionError('nth() needs a list with at least one element.')
+  return element
+}
+
+function unique(list: readonly Json[], field: Json | undefined): readonly Json[] {
+  const seen = new Set<string>()
+  return list.filter((element) => {
+    const value = JSON.stringify(fieldOf(element, field, 'unique'))
+    if (seen.has(value)) return false
+    seen.add(value)
+    return true
+  })
 }
 
 function asList(value: Json | undefined, name: string): readonly Json[] {
