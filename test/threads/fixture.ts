@@ -52,14 +52,24 @@ export const receive: Receive = (state, received) => {
   const content = received.body['content'] ?? ''
   return {
     state,
-    commit: { messages: [{ role: 'user', content: { content } }], events: [{ type: 'injected_message', payload: {}, message: 0, transcript: { content } }] },
+    commit: {
+      messages: [{ role: 'user', content: { content } }],
+      events: [{ type: 'injected_message', payload: {}, message: 0, transcript: { content } }],
+    },
   }
 }
 
 export const DONE: Next = { do: 'done', status: 'completed', endReason: 'done', result: 'ok' }
 
 export function runner(runTurn: RunTurn, change: Partial<Runner> = {}): Runner {
-  return { name: 'script', version: '1', init: (): ThreadState => ({ v: 1, turn: 0, paused: false, data: {} }), receive, runTurn, ...change }
+  return {
+    name: 'script',
+    version: '1',
+    init: (): ThreadState => ({ v: 1, turn: 0, paused: false, data: {} }),
+    receive,
+    runTurn,
+    ...change,
+  }
 }
 
 /** A runner that takes `turns` turns, one recorded message each, then is done. */
@@ -70,7 +80,14 @@ export function counting(turns: number): Runner {
         value: context.turn,
         commit: {
           messages: [{ role: 'assistant', content: { content: `turn ${context.turn}` } }],
-          events: [{ type: 'assistant_message', payload: { turn: context.turn }, message: 0, transcript: { content: `turn ${context.turn}` } }],
+          events: [
+            {
+              type: 'assistant_message',
+              payload: { turn: context.turn },
+              message: 0,
+              transcript: { content: `turn ${context.turn}` },
+            },
+          ],
           usage: { output: 10 },
         },
       }),
@@ -93,7 +110,11 @@ export type EngineKind = 'sqlite' | 'memory'
 export const ENGINES: readonly EngineKind[] = ['sqlite', 'memory']
 
 /** An engine with a client in one process, closed with the test. */
-export function bench(t: TestContext, script: Runner | ((name: string) => Promise<Runner>), options: Partial<SqliteEngineOptions> & { kind?: EngineKind; folder?: string } = {}): Bench {
+export function bench(
+  t: TestContext,
+  script: Runner | ((name: string) => Promise<Runner>),
+  options: Partial<SqliteEngineOptions> & { kind?: EngineKind; folder?: string } = {},
+): Bench {
   const { kind = 'sqlite', folder, ...engineOptions } = options
   const problems: unknown[] = []
   const bus = createLiveBus()
@@ -122,7 +143,18 @@ export function bench(t: TestContext, script: Runner | ((name: string) => Promis
     await engine.close(1_000)
     await store.close()
   })
-  return { engine, client, store, bus, problems, until: (threadId, ...statuses) => poll(() => client.get(threadId), (row) => statuses.includes(row.status)) }
+  return {
+    engine,
+    client,
+    store,
+    bus,
+    problems,
+    until: (threadId, ...statuses) =>
+      poll(
+        () => client.get(threadId),
+        (row) => statuses.includes(row.status),
+      ),
+  }
 }
 
 function onDisk(folder: string, common: Omit<SqliteEngineOptions, 'store' | 'transcripts'>): { engine: Engine; store: Store } {

@@ -1,3 +1,4 @@
+import type { SQLInputValue } from 'node:sqlite'
 import { KiwiError } from '../../kernel/errors.ts'
 import { isoTime } from '../clock.ts'
 import type { Clock } from '../clock.ts'
@@ -58,14 +59,10 @@ function insertThread(context: SpawnContext, request: SpawnRequest, nowIso: stri
   }
   const { depth, rootThreadId } = placeOf(store, request)
   if (parentThreadId !== null) takeSpawn(store, parentThreadId, depth)
-  const usage = JSON.stringify(NO_USAGE)
-  const written = store
-    .statement(INSERT_THREAD)
-    .run(
-      ...[threadId, request.directiveId, parentThreadId, rootThreadId, nowIso, nowIso],
-      ...[JSON.stringify(request.permissionContext), JSON.stringify(request.costBudget), usage],
-      ...[request.harness, depth, request.guarantee, request.maxSpawns, request.maxDepth],
-    )
+  const values: SQLInputValue[] = [threadId, request.directiveId, parentThreadId, rootThreadId, nowIso, nowIso]
+  values.push(JSON.stringify(request.permissionContext), JSON.stringify(request.costBudget), JSON.stringify(NO_USAGE))
+  values.push(request.harness, depth, request.guarantee, request.maxSpawns, request.maxDepth)
+  const written = store.statement(INSERT_THREAD).run(...values)
   store
     .statement('INSERT INTO thread_starts (thread_id, start_json) VALUES (?, ?)')
     .run(threadId, JSON.stringify(startOf(context, request, { depth, rootThreadId })))

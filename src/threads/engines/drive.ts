@@ -139,20 +139,20 @@ async function runTurn(options: DriveOptions, live: LiveThread): Promise<TurnOut
 }
 
 /** A turn that does not notice its abort is waited for `graceMs` and no longer. */
-function leftBehind(running: Promise<TurnOutcome>, signal: AbortSignal, graceMs: number): Promise<TurnOutcome> {
-  return new Promise((resolve) => {
-    let timer: NodeJS.Timeout | undefined
-    const onAbort = (): void => {
-      timer = setTimeout(() => resolve({ kind: 'left' }), graceMs)
-    }
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
-    void running.then((outcome) => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', onAbort)
-      resolve(outcome)
-    })
-  })
+async function leftBehind(running: Promise<TurnOutcome>, signal: AbortSignal, graceMs: number): Promise<TurnOutcome> {
+  const left = Promise.withResolvers<TurnOutcome>()
+  let timer: NodeJS.Timeout | undefined
+  const onAbort = (): void => {
+    timer = setTimeout(() => left.resolve({ kind: 'left' }), graceMs)
+  }
+  if (signal.aborted) onAbort()
+  else signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([running, left.promise])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', onAbort)
+  }
 }
 
 /** Looks whether somebody wants the thread cancelled, and stops the running step accordingly. */

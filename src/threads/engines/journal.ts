@@ -42,7 +42,7 @@ export interface Journal {
     at: { readonly step: string | null; readonly transaction?: Transaction },
   ): PreparedCommit
   /** Writes messages, events and totals; inside an operation of `write`. */
-  put(live: LiveThread, commit: PreparedCommit, at: { readonly transaction: Transaction; readonly nowIso: string }): void
+  put(live: LiveThread, commit: PreparedCommit, at: WriteMoment): void
 }
 
 export interface JournalOptions {
@@ -60,57 +60,73 @@ const INSERT_EVENT =
 const UPDATE_USAGE = 'UPDATE threads SET total_usage_json = ?, updated_at = ? WHERE thread_id = ?'
 
 export function createJournal(options: JournalOptions): Journal {
-  const { store, ledger, leases, clock, transcripts, bus } = options
+  return new LiveJournal(options)
+}
 
-  function guard(live: LiveThread, transaction: Transaction): void {
-    const foreign = transaction.foreign()
-    if (live.checked === foreign) return
-    if (leases.epochOf(live.id) !== live.epoch) throw leaseLost(live)
-    const eventSeq = lastEventSeq(store, live.id)
-    // Another process logged an event of this thread: ours come after it, and the transcript fills it in.
-    if (eventSeq !== live.counters.eventSeq) setCounters(live, transaction, { ...live.counters, eventSeq })
-    live.checked = foreign
+class LiveJournal implements Journal {
+  readonly store: Store
+  readonly ledger: Ledger
+  readonly clock: Clock
+  readonly #options: JournalOptions
+
+  constructor(options: JournalOptions) {
+    this.store = options.store
+    this.ledger = options.ledger
+    this.clock = options.clock
+    this.#options = options
   }
 
-  function write<T>(
+  write<T>(
     live: LiveThread,
     operation: (transaction: Transaction, nowIso: string) => T,
     commitOptions: CommitOptions = {},
   ): Promise<T> {
     const guarded: Operation<T> = (transaction) => {
       if (live.broken !== null) throw live.broken.error
-      guard(live, transaction)
-      return operation(transaction, isoTime(clock.now()))
+      this.#guard(live, transaction)
+      return operation(transaction, isoTime(this.clock.now()))
     }
     const onFailure = (error: unknown): void => {
       live.broken ??= { error, leaseLost: error instanceof LeaseLostError }
       live.controller.abort(error)
       commitOptions.onFailure?.(error)
     }
-    return store.commit(guarded, { ...commitOptions, onFailure })
+    return this.store.commit(guarded, { ...commitOptions, onFailure })
   }
 
-  function put(
+  prepare(
     live: LiveThread,
-    commit: PreparedCommit,
-    at: { readonly transaction: Transaction; readonly nowIso: string },
-  ): void {
+    commit: Commit,
+    at: { readonly step: string | null; readonly transaction?: Transaction },
+  ): PreparedCommit {
+    return prepare(live, commit, at)
+  }
+
+  put(live: LiveThread, commit: PreparedCommit, at: WriteMoment): void {
     for (const message of commit.messages) {
-      store.statement(INSERT_MESSAGE).run(live.id, message.seq, message.turn, message.step, message.role, message.contentJson)
+      this.store
+        .statement(INSERT_MESSAGE)
+        .run(live.id, message.seq, message.turn, message.step, message.role, message.contentJson)
     }
-    if (commit.events.length > 0) putEvents(live, commit.events, at)
+    if (commit.events.length > 0) this.#putEvents(live, commit.events, at)
     if (commit.usage === undefined) return
     const usage = addUsage(live.counters.usage, commit.usage)
     setCounters(live, at.transaction, { ...live.counters, usage })
-    store.statement(UPDATE_USAGE).run(JSON.stringify(usage), at.nowIso, live.id)
+    this.store.statement(UPDATE_USAGE).run(JSON.stringify(usage), at.nowIso, live.id)
   }
 
-  function putEvents(
-    live: LiveThread,
-    events: readonly PreparedEvent[],
-    at: { readonly transaction: Transaction; readonly nowIso: string },
-  ): void {
-    const insert = store.statement(INSERT_EVENT)
+  #guard(live: LiveThread, transaction: Transaction): void {
+    const foreign = transaction.foreign()
+    if (live.checked === foreign) return
+    if (this.#options.leases.epochOf(live.id) !== live.epoch) throw leaseLost(live)
+    const eventSeq = lastEventSeq(this.store, live.id)
+    // Another process logged an event of this thread: ours come after it, and the transcript fills it in.
+    if (eventSeq !== live.counters.eventSeq) setCounters(live, transaction, { ...live.counters, eventSeq })
+    live.checked = foreign
+  }
+
+  #putEvents(live: LiveThread, events: readonly PreparedEvent[], at: WriteMoment): void {
+    const insert = this.store.statement(INSERT_EVENT)
     const firstSeq = live.counters.eventSeq + 1
     let seq = firstSeq - 1
     const ids: number[] = []
@@ -119,38 +135,43 @@ export function createJournal(options: JournalOptions): Journal {
       ids.push(Number(insert.run(live.id, seq, at.nowIso, event.type, event.payloadJson, event.lineJson).lastInsertRowid))
     }
     setCounters(live, at.transaction, { ...live.counters, eventSeq: seq })
-    at.transaction.afterCommit(() => announce(live, { events, ids, firstSeq, ts: at.nowIso }))
+    at.transaction.afterCommit(() => this.#announce(live.id, { events, ids, firstSeq, ts: at.nowIso }))
   }
 
-  function announce(
-    live: LiveThread,
-    written: {
-      readonly events: readonly PreparedEvent[]
-      readonly ids: readonly number[]
-      readonly firstSeq: number
-      readonly ts: string
-    },
-  ): void {
-    const watched = bus?.watched(live.id) === true
+  #announce(threadId: string, written: WrittenEvents): void {
+    const { transcripts, bus } = this.#options
+    const watched = bus?.watched(threadId) === true
     for (let index = 0; index < written.events.length; index += 1) {
       const event = written.events[index]
       if (event === undefined) continue
       const seq = written.firstSeq + index
-      transcripts?.append(live.id, seq, transcriptLine({ seq, ts: written.ts, ...event }))
+      const { ts } = written
+      transcripts?.append(threadId, seq, transcriptLine({ seq, ts, ...event }))
       if (!watched) continue
       const row = {
         id: written.ids[index] ?? 0,
-        thread_id: live.id,
+        thread_id: threadId,
         seq,
-        ts: written.ts,
+        ts,
         event_type: event.type,
         payload: JSON.parse(event.payloadJson),
       }
-      bus.publish(live.id, { type: 'event', event: row })
+      bus.publish(threadId, { type: 'event', event: row })
     }
   }
+}
 
-  return { store, ledger, clock, write, prepare, put }
+/** The transaction that is being written, and its time. */
+export interface WriteMoment {
+  readonly transaction: Transaction
+  readonly nowIso: string
+}
+
+interface WrittenEvents {
+  readonly events: readonly PreparedEvent[]
+  readonly ids: readonly number[]
+  readonly firstSeq: number
+  readonly ts: string
 }
 
 function prepare(

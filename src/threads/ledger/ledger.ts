@@ -71,103 +71,104 @@ export function assertNano(amountNano: number, what: string): void {
 }
 
 export function createLedger(store: Store): Ledger {
-  const find = (threadId: string): Account => readAccount(store, threadId)
+  return new AccountBook(store)
+}
 
-  function open(thread: {
-    readonly threadId: string
-    readonly parentThreadId: string | null
-    readonly grantedNano: number | null
-  }): void {
-    const above = thread.parentThreadId === null ? null : find(thread.parentThreadId).accountThreadId
+class AccountBook implements Ledger {
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  open(thread: { readonly threadId: string; readonly parentThreadId: string | null; readonly grantedNano: number | null }): void {
+    const above = thread.parentThreadId === null ? null : readAccount(this.#store, thread.parentThreadId).accountThreadId
     if (thread.grantedNano !== null) {
       assertNano(thread.grantedNano, 'the granted budget')
-      if (above !== null) escrow(find(above), thread.grantedNano, thread.threadId)
+      if (above !== null) this.#escrow(readAccount(this.#store, above), thread.grantedNano, thread.threadId)
     }
     const capped = thread.grantedNano !== null
-    store
+    this.#store
       .statement(
         'INSERT INTO ledger (thread_id, granted_nano, account_thread_id, parent_account_id, held_nano) VALUES (?, ?, ?, ?, ?)',
       )
       .run(thread.threadId, thread.grantedNano, capped ? thread.threadId : above, capped ? above : null, thread.grantedNano ?? 0)
   }
 
-  function escrow(account: Account, amountNano: number, forThread: string): void {
+  #escrow(account: Account, amountNano: number, forThread: string): void {
     const availableNano = available(account)
     if (availableNano < amountNano) throw exceeded(account.threadId, { forThread, amountNano, availableNano })
-    addTo(account.threadId, { escrow: amountNano })
+    this.#addTo(account.threadId, { escrow: amountNano })
   }
 
-  function addTo(
-    threadId: string,
-    change: { readonly spent?: number; readonly reserved?: number; readonly escrow?: number },
-  ): void {
-    store.statement(ADD_TO_ACCOUNT).run(change.spent ?? 0, change.reserved ?? 0, change.escrow ?? 0, threadId)
+  #addTo(threadId: string, change: { readonly spent?: number; readonly reserved?: number; readonly escrow?: number }): void {
+    this.#store.statement(ADD_TO_ACCOUNT).run(change.spent ?? 0, change.reserved ?? 0, change.escrow ?? 0, threadId)
   }
 
-  function reserve(key: StepKey, amountNano: number): Reserve {
+  reserve(key: StepKey, amountNano: number): Reserve {
     assertNano(amountNano, `the reservation of step ${key.step}`)
-    const accountId = find(key.threadId).accountThreadId
+    const accountId = readAccount(this.#store, key.threadId).accountThreadId
     if (accountId !== null) {
-      const availableNano = available(find(accountId))
+      const availableNano = available(readAccount(this.#store, accountId))
       if (availableNano < amountNano) return { kind: 'refused', bindingThreadId: accountId, availableNano }
-      addTo(accountId, { reserved: amountNano })
+      this.#addTo(accountId, { reserved: amountNano })
     }
-    store.statement(INSERT_RESERVATION).run(key.threadId, key.turn, key.step, accountId, amountNano)
+    this.#store.statement(INSERT_RESERVATION).run(key.threadId, key.turn, key.step, accountId, amountNano)
     return { kind: 'reserved' }
   }
 
-  function settle(key: StepKey, actualNano: number | null): number | null {
+  settle(key: StepKey, actualNano: number | null): number | null {
     if (actualNano !== null) assertNano(actualNano, `the settlement of step ${key.step}`)
-    const row = store.statement(SELECT_RESERVATION).get(key.threadId, key.turn, key.step)
-    if (row === undefined) return actualNano === null || actualNano === 0 ? null : charge(key.threadId, actualNano)
+    const row = this.#store.statement(SELECT_RESERVATION).get(key.threadId, key.turn, key.step)
+    if (row === undefined) return actualNano === null || actualNano === 0 ? null : this.#charge(key.threadId, actualNano)
     const reservedNano = integer(row, 'amount_nano')
     const spentNano = actualNano ?? reservedNano
     const accountId = textOrNull(row, 'account_thread_id')
-    store.statement(DELETE_RESERVATION).run(key.threadId, key.turn, key.step)
-    store.statement(ADD_OWN_SPENT).run(spentNano, key.threadId)
+    this.#store.statement(DELETE_RESERVATION).run(key.threadId, key.turn, key.step)
+    this.#store.statement(ADD_OWN_SPENT).run(spentNano, key.threadId)
     if (accountId !== null) {
-      addTo(accountId, { spent: spentNano, reserved: -reservedNano })
-      passUp(accountId)
+      this.#addTo(accountId, { spent: spentNano, reserved: -reservedNano })
+      this.#passUp(accountId)
     }
     return spentNano
   }
 
   /** Money that was spent without a reservation (advisory): recorded truthfully all the same. */
-  function charge(threadId: string, spentNano: number): number {
-    const accountId = find(threadId).accountThreadId
-    store.statement(ADD_OWN_SPENT).run(spentNano, threadId)
+  #charge(threadId: string, spentNano: number): number {
+    const accountId = readAccount(this.#store, threadId).accountThreadId
+    this.#store.statement(ADD_OWN_SPENT).run(spentNano, threadId)
     if (accountId !== null) {
-      addTo(accountId, { spent: spentNano })
-      passUp(accountId)
+      this.#addTo(accountId, { spent: spentNano })
+      this.#passUp(accountId)
     }
     return spentNano
   }
 
   /** L3: an account that has ended holds upstream only what is still open below it. */
-  function passUp(accountId: string): void {
-    const account = find(accountId)
+  #passUp(accountId: string): void {
+    const account = readAccount(this.#store, accountId)
     if (!account.closed) return
     const heldNano = account.reservedNano + account.escrowNano
-    store
+    this.#store
       .statement('UPDATE ledger SET held_nano = ?, passed_nano = ? WHERE thread_id = ?')
       .run(heldNano, account.spentNano, accountId)
     if (account.parentAccountId === null) return
-    addTo(account.parentAccountId, { spent: account.spentNano - account.passedNano, escrow: heldNano - account.heldNano })
-    passUp(account.parentAccountId)
+    this.#addTo(account.parentAccountId, { spent: account.spentNano - account.passedNano, escrow: heldNano - account.heldNano })
+    this.#passUp(account.parentAccountId)
   }
 
-  function settleAll(threadId: string): { turn: number; step: string; amountNano: number }[] {
-    const rows = store.statement('SELECT turn, step, amount_nano FROM reservations WHERE thread_id = ?').all(threadId)
+  settleAll(threadId: string): { turn: number; step: string; amountNano: number }[] {
+    const rows = this.#store.statement('SELECT turn, step, amount_nano FROM reservations WHERE thread_id = ?').all(threadId)
     return rows.map((row) => {
       const open = { turn: integer(row, 'turn'), step: text(row, 'step'), amountNano: integer(row, 'amount_nano') }
-      settle({ threadId, turn: open.turn, step: open.step }, null)
+      this.settle({ threadId, turn: open.turn, step: open.step }, null)
       return open
     })
   }
 
-  function grant(threadId: string, amountNano: number): void {
+  grant(threadId: string, amountNano: number): void {
     assertNano(amountNano, 'the added budget')
-    const account = find(threadId)
+    const account = readAccount(this.#store, threadId)
     if (account.grantedNano === null) {
       if (account.accountThreadId === null) return
       throw new KiwiError(
@@ -178,19 +179,21 @@ export function createLedger(store: Store): Ledger {
         },
       )
     }
-    if (account.parentAccountId !== null) escrow(find(account.parentAccountId), amountNano, threadId)
-    store
+    if (account.parentAccountId !== null) this.#escrow(readAccount(this.#store, account.parentAccountId), amountNano, threadId)
+    this.#store
       .statement('UPDATE ledger SET granted_nano = granted_nano + ?, held_nano = held_nano + ? WHERE thread_id = ?')
       .run(amountNano, amountNano, threadId)
   }
 
-  function close(threadId: string): void {
-    settleAll(threadId)
-    store.statement('UPDATE ledger SET closed = 1 WHERE thread_id = ?').run(threadId)
-    if (find(threadId).grantedNano !== null) passUp(threadId)
+  close(threadId: string): void {
+    this.settleAll(threadId)
+    this.#store.statement('UPDATE ledger SET closed = 1 WHERE thread_id = ?').run(threadId)
+    if (readAccount(this.#store, threadId).grantedNano !== null) this.#passUp(threadId)
   }
 
-  return { open, reserve, settle, settleAll, grant, close, view: (threadId) => viewOf(store, threadId) }
+  view(threadId: string): BudgetView {
+    return viewOf(this.#store, threadId)
+  }
 }
 
 function readAccount(store: Store, threadId: string): Account {
@@ -242,7 +245,6 @@ function exceeded(
   bindingThreadId: string,
   facts: { readonly forThread: string; readonly amountNano: number; readonly availableNano: number },
 ): KiwiError {
-  const dollars = (nano: number): string => `$${(nano / 1e9).toFixed(4)}`
   return new KiwiError(
     'BUDGET_EXCEEDED',
     `Thread ${facts.forThread} asks for ${dollars(facts.amountNano)}; thread ${bindingThreadId} has ${dollars(facts.availableNano)} left to give.`,
@@ -256,4 +258,8 @@ function exceeded(
       suggestion: 'Ask for less, or add money to the thread that binds.',
     },
   )
+}
+
+function dollars(nano: number): string {
+  return `$${(nano / 1e9).toFixed(4)}`
 }

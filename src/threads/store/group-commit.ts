@@ -63,98 +63,112 @@ const RETRY_MS = 250
 const BUSY_RETRIES = 3
 
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
-  const { database } = options
-  const listeners: (() => void)[] = []
-  let queue: Entry[] = []
-  let scheduled = false
-  let closed = false
-  let busyCount = 0
-  let batchCount = 0
-  const watch = createForeignWatch(database)
-  const attempt = createAttempt(database, watch.look)
+  const watch = createForeignWatch(options.database)
+  const queue = new CommitQueue(options, createAttempt(options.database, watch.look))
+  return {
+    commit: (operation, commitOptions = {}) => queue.commit(operation, commitOptions),
+    onBatch: (listener) => queue.onBatch(listener),
+    batches: () => queue.batches,
+    touch: watch.touch,
+    foreign: watch.look,
+    close: () => queue.close(),
+  }
+}
 
-  function schedule(delayMs: number): void {
-    if (scheduled) return
-    scheduled = true
-    if (delayMs === 0) setImmediate(flush)
-    else setTimeout(flush, delayMs)
+class CommitQueue {
+  readonly #options: GroupCommitOptions
+  readonly #attempt: (batch: readonly Entry[]) => Attempt
+  readonly #listeners: (() => void)[] = []
+  #entries: Entry[] = []
+  #scheduled = false
+  #closed = false
+  #busyCount = 0
+  batches = 0
+
+  constructor(options: GroupCommitOptions, attempt: (batch: readonly Entry[]) => Attempt) {
+    this.#options = options
+    this.#attempt = attempt
   }
 
-  function flush(): void {
-    scheduled = false
-    if (queue.length === 0) return
-    const batch = queue
-    queue = []
-    const result = attempt(batch)
-    if (result.kind === 'committed') succeed(batch, result.values)
-    else if (!postponed(batch, result)) runEachAlone(batch, result)
-    for (const listener of listeners) listener()
+  onBatch(listener: () => void): void {
+    this.#listeners.push(listener)
   }
 
-  function succeed(batch: readonly Entry[], values: readonly unknown[]): void {
-    busyCount = 0
-    batchCount += 1
+  commit<T>(operation: Operation<T>, options: CommitOptions): Promise<T> {
+    if (this.#closed) {
+      return Promise.reject(
+        new KiwiError('ABORTED', 'The thread registry is closed in this process, so nothing more is written.'),
+      )
+    }
+    return new Promise<T>((resolve, reject) => {
+      this.#entries.push({
+        run: operation,
+        durability: options.durability ?? 'normal',
+        onFailure: options.onFailure,
+        // The value that `resolve` is given is the one that this very operation returned.
+        resolve: (value) => resolve(value as T),
+        reject,
+      })
+      this.#schedule(0)
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#flush()
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    if (delayMs === 0) setImmediate(() => this.#flush())
+    else setTimeout(() => this.#flush(), delayMs)
+  }
+
+  #flush(): void {
+    this.#scheduled = false
+    if (this.#entries.length === 0) return
+    const batch = this.#entries
+    this.#entries = []
+    const result = this.#attempt(batch)
+    if (result.kind === 'committed') this.#succeed(batch, result.values)
+    else if (!this.#postponed(batch, result)) this.#runEachAlone(batch, result)
+    for (const listener of this.#listeners) listener()
+  }
+
+  #succeed(batch: readonly Entry[], values: readonly unknown[]): void {
+    this.#busyCount = 0
+    this.batches += 1
     for (let index = 0; index < batch.length; index += 1) batch[index]?.resolve(values[index])
   }
 
   /** True when nothing is wrong with the operations themselves, and they wait for a better moment. */
-  function postponed(batch: readonly Entry[], result: { readonly error: unknown; readonly began: boolean }): boolean {
-    if (closed) return false
-    const full = isDiskFull(result.error) && options.diskFull === 'retry'
-    const busy = isBusy(result.error) && !result.began && busyCount < BUSY_RETRIES
+  #postponed(batch: readonly Entry[], result: Extract<Attempt, { kind: 'failed' }>): boolean {
+    if (this.#closed) return false
+    const full = isDiskFull(result.error) && this.#options.diskFull === 'retry'
+    const busy = isBusy(result.error) && !result.began && this.#busyCount < BUSY_RETRIES
     if (!full && !busy) return false
-    if (busy) busyCount += 1
-    if (full) options.onStall(result.error)
-    queue = [...batch, ...queue]
-    schedule(RETRY_MS)
+    if (busy) this.#busyCount += 1
+    if (full) this.#options.onStall(result.error)
+    this.#entries = [...batch, ...this.#entries]
+    this.#schedule(RETRY_MS)
     return true
   }
 
-  function runEachAlone(batch: readonly Entry[], failure: { readonly error: unknown; readonly began: boolean }): void {
+  #runEachAlone(batch: readonly Entry[], failure: Extract<Attempt, { kind: 'failed' }>): void {
     // A transaction that could not even begin would fail for each of them, after the whole busy timeout each time.
     const hopeless = batch.length === 1 || !failure.began
     for (let index = 0; index < batch.length; index += 1) {
       const entry = batch[index]
       if (entry === undefined) continue
-      const alone: Attempt = hopeless ? { kind: 'failed', ...failure } : attempt([entry])
-      if (alone.kind === 'committed') succeed([entry], alone.values)
-      else if (postponed(batch.slice(index), alone)) return
+      const alone = hopeless ? failure : this.#attempt([entry])
+      if (alone.kind === 'committed') this.#succeed([entry], alone.values)
+      else if (this.#postponed(batch.slice(index), alone)) return
       else {
         entry.onFailure?.(alone.error)
         entry.reject(alone.error)
       }
     }
-  }
-
-  function commit<T>(operation: Operation<T>, commitOptions: CommitOptions = {}): Promise<T> {
-    if (closed)
-      return Promise.reject(
-        new KiwiError('ABORTED', 'The thread registry is closed in this process, so nothing more is written.'),
-      )
-    return new Promise<T>((resolve, reject) => {
-      // The value that `resolve` is given is the one that this very operation returned.
-      const entry: Entry = {
-        run: operation,
-        durability: commitOptions.durability ?? 'normal',
-        onFailure: commitOptions.onFailure,
-        resolve: (value) => resolve(value as T),
-        reject,
-      }
-      queue.push(entry)
-      schedule(0)
-    })
-  }
-
-  return {
-    commit,
-    onBatch: (listener) => void listeners.push(listener),
-    batches: () => batchCount,
-    touch: watch.touch,
-    foreign: watch.look,
-    async close() {
-      closed = true
-      flush()
-    },
   }
 }
 

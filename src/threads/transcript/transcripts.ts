@@ -46,128 +46,136 @@ const NAME = 'transcript.jsonl'
 const FILL_PAGE = 500
 
 export function createTranscripts(options: TranscriptsOptions): Transcripts {
-  const maxOpen = options.maxOpen ?? 200
-  const entries = new Map<string, Entry>()
-  const open = new Map<string, Entry>()
-  const dirty = new Set<string>()
-  const folder = ensureThreadsFolder(options.folder)
+  return new TranscriptFiles(options)
+}
 
-  function entryOf(threadId: string): Entry {
-    let entry = entries.get(threadId)
-    if (entry === undefined) {
-      entry = { lastSeq: 0, pending: '', pendingFirstSeq: 0, pendingLastSeq: 0, file: null, complained: false }
-      entries.set(threadId, entry)
-    }
-    return entry
+class TranscriptFiles implements Transcripts {
+  readonly #options: TranscriptsOptions
+  readonly #folder: string
+  readonly #maxOpen: number
+  readonly #entries = new Map<string, Entry>()
+  readonly #open = new Map<string, Entry>()
+  readonly #dirty = new Set<string>()
+
+  constructor(options: TranscriptsOptions) {
+    this.#options = options
+    this.#maxOpen = options.maxOpen ?? 200
+    this.#folder = ensureThreadsFolder(options.folder)
   }
 
-  function append(threadId: string, seq: number, line: string): void {
-    const entry = entryOf(threadId)
+  append(threadId: string, seq: number, line: string): void {
+    const entry = this.#entryOf(threadId)
     if (entry.pending === '') entry.pendingFirstSeq = seq
     // A line of another process stands between: no first seq fits, and the registry is asked for all of them.
     else if (seq !== entry.pendingLastSeq + 1) entry.pendingFirstSeq = -1
     entry.pending += line
     entry.pendingLastSeq = seq
-    dirty.add(threadId)
+    this.#dirty.add(threadId)
   }
 
-  function flush(): void {
-    for (const threadId of dirty) guarded(threadId, flushOne)
-    dirty.clear()
-    closeSurplus()
+  flush(): void {
+    if (this.#dirty.size === 0) return
+    for (const threadId of this.#dirty) this.#guarded(threadId, (entry) => this.#flushOne(threadId, entry))
+    this.#dirty.clear()
+    this.#closeSurplus()
   }
 
-  function guarded(threadId: string, action: (threadId: string, entry: Entry) => void): void {
-    const entry = entryOf(threadId)
+  repair(threadId: string): void {
+    // What is on disk now counts, not what this process believes.
+    this.#release(threadId, this.#entryOf(threadId))
+    this.#guarded(threadId, (entry) => {
+      this.#openFile(threadId, entry)
+      this.#fill(threadId, entry)
+    })
+    this.#dirty.delete(threadId)
+    this.#closeSurplus()
+  }
+
+  forget(threadId: string): void {
+    this.flush()
+    const entry = this.#entries.get(threadId)
+    if (entry === undefined) return
+    this.#release(threadId, entry)
+    this.#entries.delete(threadId)
+  }
+
+  close(): void {
+    this.flush()
+    for (const [threadId, entry] of this.#open) this.#release(threadId, entry)
+    this.#entries.clear()
+  }
+
+  #entryOf(threadId: string): Entry {
+    let entry = this.#entries.get(threadId)
+    if (entry === undefined) {
+      entry = { lastSeq: 0, pending: '', pendingFirstSeq: 0, pendingLastSeq: 0, file: null, complained: false }
+      this.#entries.set(threadId, entry)
+    }
+    return entry
+  }
+
+  #guarded(threadId: string, action: (entry: Entry) => void): void {
+    const entry = this.#entryOf(threadId)
     try {
-      action(threadId, entry)
+      action(entry)
       entry.complained = false
     } catch (error) {
-      release(threadId, entry)
-      if (!entry.complained) options.onProblem(threadId, error)
+      this.#release(threadId, entry)
+      if (!entry.complained) this.#options.onProblem(threadId, error)
       entry.complained = true
     } finally {
       entry.pending = ''
     }
   }
 
-  function flushOne(threadId: string, entry: Entry): void {
-    openFile(threadId, entry)
+  #flushOne(threadId: string, entry: Entry): void {
+    this.#openFile(threadId, entry)
     if (entry.pending === '') return
-    if (entry.pendingFirstSeq === entry.lastSeq + 1) write(entry, entry.pending, entry.pendingLastSeq)
+    if (entry.pendingFirstSeq === entry.lastSeq + 1) this.#write(entry, entry.pending, entry.pendingLastSeq)
     // A gap, or an earlier write failed: the registry has them all.
-    else if (entry.pendingLastSeq > entry.lastSeq) fill(threadId, entry)
+    else if (entry.pendingLastSeq > entry.lastSeq) this.#fill(threadId, entry)
   }
 
-  function openFile(threadId: string, entry: Entry): void {
-    open.delete(threadId)
+  #openFile(threadId: string, entry: Entry): void {
+    this.#open.delete(threadId)
     if (entry.file === null) {
-      let file = openInThreadFolder(folder, threadId, NAME)
+      const file = openInThreadFolder(this.#folder, threadId, NAME)
       entry.file = file
       const tail = readTail(file)
-      if (tail.goodSize < file.size)
-        file = cutTornTail(file, tail.goodSize, () => openInThreadFolder(folder, threadId, `${NAME}.torn`))
-      entry.file = file
+      const side = (): OpenFile => openInThreadFolder(this.#folder, threadId, `${NAME}.torn`)
+      if (tail.goodSize < file.size) entry.file = cutTornTail(file, tail.goodSize, side)
       entry.lastSeq = tail.lastSeq
     }
-    open.set(threadId, entry)
+    this.#open.set(threadId, entry)
   }
 
-  function write(entry: Entry, lines: string, lastSeq: number): void {
+  #write(entry: Entry, lines: string, lastSeq: number): void {
     if (entry.file === null) return
     entry.file = appendWhole(entry.file, lines)
     entry.lastSeq = lastSeq
   }
 
-  function fill(threadId: string, entry: Entry): void {
+  #fill(threadId: string, entry: Entry): void {
     for (;;) {
-      const rows = linesAfter(options.store, threadId, entry.lastSeq)
+      const rows = linesAfter(this.#options.store, threadId, entry.lastSeq)
       const last = rows.at(-1)
       if (last === undefined) return
-      write(entry, rows.map((row) => row.line).join(''), last.seq)
+      this.#write(entry, rows.map((row) => row.line).join(''), last.seq)
       if (rows.length < FILL_PAGE) return
     }
   }
 
-  function release(threadId: string, entry: Entry): void {
+  #release(threadId: string, entry: Entry): void {
     if (entry.file !== null) closeSync(entry.file.fd)
     entry.file = null
-    open.delete(threadId)
+    this.#open.delete(threadId)
   }
 
-  function closeSurplus(): void {
-    for (const [threadId, entry] of open) {
-      if (open.size <= maxOpen) return
-      release(threadId, entry)
+  #closeSurplus(): void {
+    for (const [threadId, entry] of this.#open) {
+      if (this.#open.size <= this.#maxOpen) return
+      this.#release(threadId, entry)
     }
-  }
-
-  return {
-    append,
-    flush,
-    repair(threadId) {
-      const entry = entryOf(threadId)
-      // What is on disk now counts, not what this process believes.
-      release(threadId, entry)
-      guarded(threadId, (id, current) => {
-        openFile(id, current)
-        fill(id, current)
-      })
-      dirty.delete(threadId)
-      closeSurplus()
-    },
-    forget(threadId) {
-      flush()
-      const entry = entries.get(threadId)
-      if (entry === undefined) return
-      release(threadId, entry)
-      entries.delete(threadId)
-    },
-    close() {
-      flush()
-      for (const [threadId, entry] of open) release(threadId, entry)
-      entries.clear()
-    },
   }
 }
 

@@ -1,0 +1,44 @@
+import { KiwiError } from '../../kernel/errors.ts'
+import type { JsonObject } from '../../json.ts'
+import { ensureHost } from './ensure-host.ts'
+import type { EnsureHostOptions } from './ensure-host.ts'
+import { askHost, watchHost } from './host-client.ts'
+import { openHostFolder } from './host-folder.ts'
+
+/** The two functions by which a `ThreadsClient` outside of a host reaches one. */
+export interface HostReach {
+  wake(threadId: string): Promise<void>
+  watchLive(threadId: string, onLive: (live: JsonObject) => void, signal: AbortSignal): Promise<void>
+}
+
+const WAKE_TIMEOUT_MS = 10_000
+/** A host may end between the moment it answers and the moment it is asked. */
+const ATTEMPTS = 3
+
+/** Reaches the user's host for one project, and starts it when there is none. */
+export function reachHost(options: EnsureHostOptions & { readonly projectPath: string }): HostReach {
+  const { projectPath } = options
+  return {
+    async wake(threadId) {
+      const folder = openHostFolder(options.hostDir)
+      const request = { cmd: 'wake', project_path: projectPath, thread_id: threadId } as const
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          await askHost(folder, request, WAKE_TIMEOUT_MS)
+          return
+        } catch (error) {
+          if (!isUnavailable(error) || attempt === ATTEMPTS) throw error
+          await ensureHost(options)
+        }
+      }
+    },
+    async watchLive(threadId, onLive, signal) {
+      await ensureHost({ ...options, signal })
+      await watchHost(openHostFolder(options.hostDir), { projectPath, threadId, signal }, onLive)
+    },
+  }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof KiwiError && error.code === 'HOST_UNAVAILABLE'
+}
