@@ -18,7 +18,9 @@ export interface MetaToolRequest {
   readonly limit?: number
 }
 
-export type MetaToolResult = ({ readonly success: true } & Readonly<Record<string, unknown>>) | (ErrorEnvelope & { readonly result?: unknown })
+export type MetaToolResult =
+  | ({ readonly success: true } & Readonly<Record<string, unknown>>)
+  | (ErrorEnvelope & { readonly result?: unknown })
 
 /** Asked before an item is loaded or executed; the answer is obeyed. The kernel does not know why. */
 export type Authorize = (request: {
@@ -29,7 +31,9 @@ export type Authorize = (request: {
   readonly requires: readonly Requirement[]
   readonly parameters: JsonObject
   readonly context: ExecutionContext
-}) => Promise<{ readonly permitted: true } | { readonly permitted: false; readonly missing: readonly string[]; readonly suggestion: string }>
+}) => Promise<
+  { readonly permitted: true } | { readonly permitted: false; readonly missing: readonly string[]; readonly suggestion: string }
+>
 
 export interface KernelOptions {
   /** Absolute folders; a space that does not exist is empty. `project` is the `.ai` folder itself. */

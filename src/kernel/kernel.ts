@@ -12,7 +12,7 @@ import { createLoad } from './meta-tools/load.ts'
 import { checkRequest, invalidRequest, type MetaTool, requiredItem, type Verb } from './meta-tools/request.ts'
 import { createSearch } from './meta-tools/search.ts'
 import { createSign } from './meta-tools/sign.ts'
-import { createSearchIndex } from './search/search-index.ts'
+import { createSearchIndex, type SearchIndex } from './search/search-index.ts'
 
 /**
  * The kernel of one project. Its verbs never reject: every failure is an envelope whose texts name no absolute path of the spaces.
@@ -25,7 +25,9 @@ export function createKernel(options: KernelOptions): Kernel {
     projectPath,
     ...(options.systemModules === undefined ? {} : { systemModules: options.systemModules }),
   })
-  const index = createSearchIndex({ indexPath: options.indexPath })
+  // Most processes never search, so the index is opened by the first one that does.
+  let index: SearchIndex | null = null
+  const openIndex = (): SearchIndex => (index ??= createSearchIndex({ indexPath: options.indexPath }))
   const items = createTrustedItems(store)
   const executor = createExecutor({ items, primitives: options.primitives, env: options.env, authorize })
   const executeData = createDataExecute({ items, authorize })
@@ -58,7 +60,7 @@ export function createKernel(options: KernelOptions): Kernel {
   }
 
   const metaTools: Readonly<Record<'search' | 'load' | 'sign' | 'help', MetaTool>> = {
-    search: createSearch({ store, index, authorize }),
+    search: createSearch({ store, openIndex, authorize }),
     load: createLoad({ store, spaces, authorize }),
     sign: createSign({ store, authorize, now: options.now }),
     help: createHelp(store),
@@ -75,7 +77,8 @@ export function createKernel(options: KernelOptions): Kernel {
     importModule: async (toolId) => await executor.importModule(toolId),
     problems: async () => await store.problems(),
     close() {
-      index.close()
+      index?.close()
+      index = null
       store.close()
     },
   }

@@ -6,7 +6,7 @@ import type { MetaTool } from './request.ts'
 
 export interface SearchOptions {
   readonly store: ItemStore
-  readonly index: SearchIndex
+  readonly openIndex: () => SearchIndex
   readonly authorize: Authorize | undefined
 }
 
@@ -14,8 +14,9 @@ const DEFAULT_LIMIT = 10
 const MAX_DESCRIPTION_CHARS = 300
 
 /** Ranked items. Where a permission port is set, items that it refuses stay in the answer, marked with what is missing. */
-export function createSearch({ store, index, authorize }: SearchOptions): MetaTool {
+export function createSearch({ store, openIndex, authorize }: SearchOptions): MetaTool {
   return async (request: MetaToolRequest, context) => {
+    const index = openIndex()
     await index.refresh(store)
     const limit = request.limit ?? DEFAULT_LIMIT
     const hits = index.search({

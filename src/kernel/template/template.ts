@@ -12,8 +12,8 @@ export interface TemplateScope {
 
 /** A configuration whose texts are already parsed. Rendering shares every part that holds no placeholder. */
 export interface CompiledTemplate {
-  /** Names used anywhere in the configuration. */
-  readonly parameterNames: ReadonlySet<string>
+  /** Every name that is used, with the first place that uses it. */
+  readonly parameterPaths: ReadonlyMap<string, readonly (string | number)[]>
   /** @throws {TemplateError} with the path of the value that could not be rendered. */
   render(scope: TemplateScope): JsonObject
 }
@@ -55,17 +55,17 @@ const SINK_VALUE = /^[A-Za-z0-9_-]+$/
  * @throws {TemplateError}
  */
 export function compileTemplate(config: JsonObject): CompiledTemplate {
-  const names = new Set<string>()
+  const names = new Map<string, Path>()
   const entries = Object.entries(config).map(([key, value]) => {
     const use = USE_OF_KEY.get(key) ?? 'text'
     return [key, compileValue(value, use, { path: [key], names })] as const
   })
-  return { parameterNames: names, render: (scope) => renderMap(entries, scope) }
+  return { parameterPaths: names, render: (scope) => renderMap(entries, scope) }
 }
 
 interface Compilation {
   readonly path: Path
-  readonly names: Set<string>
+  readonly names: Map<string, Path>
 }
 
 function compileValue(value: Json, use: Use, at: Compilation): Node {
@@ -91,7 +91,7 @@ function compileValue(value: Json, use: Use, at: Compilation): Node {
 
 function compileString(value: string, use: Use, at: Compilation): Node {
   const parts = parseText(value, at.path)
-  for (const part of parts) if (part.kind === 'parameter') at.names.add(part.name)
+  for (const part of parts) if (part.kind === 'parameter' && !at.names.has(part.name)) at.names.set(part.name, at.path)
   const [first] = parts
   if (parts.every((part) => part.kind === 'text') && use !== 'url' && use !== 'path' && use !== 'header') {
     return { kind: 'literal', value: parts.map((part) => part.text).join('') }

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import type { AttachedSink } from '../../../src/primitives/http-client/contract.ts'
+import { createTestProject, createTestServer, errorOf, type TestProject, valueOf } from '../project.ts'
+
+function streamTool(destinations: string): string {
+  return `tool_id: watch
+tool_type: http
+version: 1.0.0
+executor_id: http_client
+description: x
+parameters:
+  - { name: thread_id, type: string, required: true }
+config:
+  mode: stream
+  url: "\${BASE}/events"
+  stream:
+    destinations: ${destinations}
+`
+}
+
+const SINK = (body: string): string => `export const __tool_type__ = 'sink'
+export const __version__ = '1.0.0'
+export const __executor_id__ = 'node'
+export const __description__ = 'x'
+${body}
+`
+
+function events(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' }).end('data: {"n":1}\n\ndata: {"n":2}\n\n')
+}
+
+/** An in-process sink that counts what happens to it. */
+function countingSink(): AttachedSink & { readonly seen: string[]; closed: number } {
+  const attached = {
+    type: 'counting',
+    onError: 'fail' as const,
+    seen: [] as string[],
+    closed: 0,
+    sink: {
+      write: ({ data }: { data: string }) => void attached.seen.push(data),
+      close: async () => void (attached.closed += 1),
+    },
+  }
+  return attached
+}
+
+async function watch(
+  project: TestProject,
+  threadId: string,
+  sinks: readonly AttachedSink[] = [],
+): ReturnType<TestProject['execute']> {
+  return await project.kernel.execute(
+    { item_type: 'tool', item_id: 'watch', parameters: { thread_id: threadId } },
+    { __sinks: sinks },
+  )
+}
+
+test('a stream goes to the file of its thread, to the result and to the sink of the caller', async () => {
+  await using server = await createTestServer((_, response) => events(response))
+  await using project = await createTestProject()
+  project.env.set('BASE', server.url)
+  await project.item('tools/watch.yaml', streamTool('[{ type: file, path: "out/{thread_id}/stream.jsonl" }, { type: return }]'))
+  const mine = countingSink()
+  const value = valueOf(await watch(project, 'thread_1', [mine]))
+  assert.equal(await readFile(join(project.root, 'out/thread_1/stream.jsonl'), 'utf8'), '{"n":1}\n{"n":2}\n')
+  assert.equal((value as { body: unknown[] }).body.length, 2)
+  assert.deepEqual([mine.seen, mine.closed], [['{"n":1}', '{"n":2}'], 1])
+})
+
+test('a sink file of the project is made with its options when it is signed, and refused when it is not', async () => {
+  await using server = await createTestServer((_, response) => events(response))
+  await using project = await createTestProject()
+  project.env.set('BASE', server.url)
+  await project.item('tools/watch.yaml', streamTool('[{ type: memory_sink, format: raw, config: { tag: t } }]'))
+  const code = SINK(
+    'export default async (options: any) => ({ write: (event: any) => { (globalThis as any).kiwiSunk.push([options, event.data]) }, close: async () => {} })',
+  )
+  const sunk: unknown[] = []
+  Reflect.set(globalThis, 'kiwiSunk', sunk)
+  await project.write('.ai/tools/memory_sink.ts', code)
+  const refused = errorOf(await watch(project, 't'))
+  assert.deepEqual(
+    [refused.code, refused.cause?.code, refused.failed_at?.config_path],
+    ['TOOL_CHAIN_FAILED', 'ITEM_UNSIGNED', 'config.stream.destinations[0]'],
+  )
+  await project.item('tools/memory_sink.ts', code)
+  valueOf(await watch(project, 't'))
+  assert.deepEqual(sunk[0], [{ format: 'raw', tag: 't' }, '{"n":1}'])
+})
+
+test('sinks that were made are closed when a later one cannot be, and so is the sink of the caller', async () => {
+  await using project = await createTestProject()
+  project.env.set('BASE', 'http://127.0.0.1:1')
+  const closed: string[] = []
+  Reflect.set(globalThis, 'kiwiClosed', closed)
+  await project.item(
+    'tools/first_sink.ts',
+    SINK("export default async () => ({ write() {}, close: async () => { (globalThis as any).kiwiClosed.push('first') } })"),
+  )
+  await project.item('tools/second_sink.ts', SINK("export default async () => { throw new Error('no room') }"))
+  await project.item('tools/watch.yaml', streamTool('[{ type: first_sink }, { type: second_sink }]'))
+  const mine = countingSink()
+  const error = errorOf(await watch(project, 't', [mine]))
+  assert.match(error.message, /destinations\[1\]: no room/)
+  assert.deepEqual([closed, mine.closed], [['first'], 1])
+})
+
+test('the sink of the caller is closed when the parameters do not fit', async () => {
+  await using project = await createTestProject()
+  await project.item('tools/watch.yaml', streamTool('[]'))
+  const mine = countingSink()
+  await project.kernel.execute({ item_type: 'tool', item_id: 'watch', parameters: { thread_id: 5 } }, { __sinks: [mine] })
+  assert.equal(mine.closed, 1)
+})
+
+test('a tool that is no sink cannot be a destination', async () => {
+  await using project = await createTestProject()
+  project.env.set('BASE', 'http://127.0.0.1:1')
+  await project.item('tools/watch.yaml', streamTool('[{ type: read_file }]'))
+  assert.match(errorOf(await watch(project, 't')).message, /"read_file" is no sink/)
+})
+
+for (const threadId of ['../../x', 'a/b', '..', '%2e%2e%2f', 'a\u0000', 'C:x', '']) {
+  test(`threat row 35: the thread id ${JSON.stringify(threadId)} makes no sink path and sends nothing`, async () => {
+    await using server = await createTestServer((_, response) => events(response))
+    await using project = await createTestProject()
+    project.env.set('BASE', server.url)
+    await project.item('tools/watch.yaml', streamTool('[{ type: file, path: "out/{thread_id}/stream.jsonl" }]'))
+    const error = errorOf(await watch(project, threadId))
+    assert.deepEqual([error.code, error.failed_at?.config_path], ['TOOL_CHAIN_FAILED', 'config.stream.destinations[0].path'])
+    assert.deepEqual([server.requests.length, existsSync(join(project.root, 'out'))], [0, false])
+  })
+}
+
+test('the shipped Anthropic thread tool streams through its whole chain', async () => {
+  await using server = await createTestServer((_, response) => events(response))
+  await using project = await createTestProject()
+  project.env.set('ANTHROPIC_BASE_URL', server.url).set('ANTHROPIC_API_KEY', 'key')
+  const messages = [{ role: 'user', content: 'hi' }]
+  const mine = countingSink()
+  const result = await project.kernel.execute(
+    { item_type: 'tool', item_id: 'anthropic_thread', parameters: { thread_id: 't1', model: 'm', messages } },
+    { __sinks: [mine] },
+  )
+  assert.equal(mine.seen.length, 2, JSON.stringify(result))
+  const [request] = server.requests
+  assert.deepEqual([request?.url, request?.headers['x-api-key']], ['/v1/messages', 'key'])
+  assert.deepEqual(JSON.parse(request?.body ?? ''), { model: 'm', max_tokens: 4096, messages, stream: true })
+})
