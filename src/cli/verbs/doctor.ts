@@ -6,7 +6,7 @@ const MARK = { ok: 'ok  ', weak: 'weak', bad: 'BAD ' } as const
 
 /** `kiwi doctor`: exit 1 when a check is bad; a weak one only means less protection or comfort. */
 export async function doctorVerb(context: CliContext): Promise<ExitCode> {
-  const { doctor } = await import('../../compose.ts')
+  const { doctor } = await import('../../doctor.ts')
   const checks = await doctor({ projectPath: context.projectPath, env: context.env })
   context.output.data(checks, () =>
     checks

@@ -28,7 +28,8 @@ export interface RuntimeTool {
 export interface RuntimeContext {
   readonly projectPath: string
   readonly signal?: AbortSignal
-  readonly [field: string]: unknown
+  /** In-process sinks are for the stream of a call, never for a tool. Fields that are not named here are passed on to shipped tools. */
+  readonly __sinks?: unknown
 }
 
 export interface RuntimeOutcome {

@@ -1,0 +1,244 @@
+/**
+ * The only place that wires everything: kernels get their primitives, shipped tools get the thread services, threads get their harnesses
+ * and the host gets its projects.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readAgentsText } from './agents-text.ts'
+import { type ResolvedConfig, resolveConfig, userSpaceOf } from './config/config.ts'
+import { envLookup, resolveModel } from './config/models.ts'
+import type { HarnessServices } from './harness/safety/services.ts'
+import type { JsonObject } from './json.ts'
+import type { Kernel } from './kernel/contract.ts'
+import { KiwiError } from './kernel/errors.ts'
+import { createKernel } from './kernel/kernel.ts'
+import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
+import { createRuntimePrimitive } from './primitives/runtime/runtime.ts'
+import { createSubprocessPrimitive } from './primitives/subprocess/subprocess.ts'
+import { createThreadsClient } from './threads/client/create-threads-client.ts'
+import { systemClock } from './threads/clock.ts'
+import type { Engine, Runner } from './threads/engine.ts'
+import { createSqliteEngine } from './threads/engines/sqlite-engine.ts'
+import type { EnsureHostOptions } from './threads/host/ensure-host.ts'
+import { askHost } from './threads/host/host-client.ts'
+import { openHostFolder } from './threads/host/host-folder.ts'
+import type { OpenedProject } from './threads/host/hosted-projects.ts'
+import { runHost } from './threads/host/run-host.ts'
+import { reachHost } from './threads/host/wake-host.ts'
+import { createLiveBus } from './threads/live-bus.ts'
+import { openStore } from './threads/store/open-store.ts'
+import type { ThreadsClient } from './threads/threads-client.ts'
+import { createTranscripts } from './threads/transcript/transcripts.ts'
+
+/** The shipped `.ai` tree: beside `src` in a checkout, beside the built `src` in the package. */
+export const SYSTEM_SPACE: string = fileURLToPath(new URL('../system', import.meta.url))
+
+export interface KiwiOptions {
+  readonly projectPath: string
+  readonly env: NodeJS.ProcessEnv
+  /** `model` and `model_tool` override the configuration. */
+  readonly flags?: Readonly<Record<string, string>>
+}
+
+/** Kiwi as a door sees it: kernels and threads per project, made when first asked for. */
+export interface Kiwi {
+  /** Of the project that it was created for. */
+  readonly config: ResolvedConfig
+  kernel(projectPath: string): Kernel
+  threads(projectPath: string): ThreadsClient
+  close(): Promise<void>
+}
+
+interface Project {
+  readonly config: ResolvedConfig
+  readonly kernel: Kernel
+  readonly services: HarnessServices
+  close(): void
+}
+
+/**
+ * Kiwi for a command, an MCP server or a program: threads run in the user's host process, which is started when one is spawned.
+ * A registry is opened when its project's threads are first used.
+ */
+export function createKiwi(options: KiwiOptions): Kiwi {
+  const config = resolveConfig(options)
+  const projects = new Map<string, { readonly project: Project; readonly threads: ThreadsClient }>()
+  const open = (path: string): { readonly project: Project; readonly threads: ThreadsClient } => {
+    const projectPath = resolve(path)
+    const known = projects.get(projectPath)
+    if (known !== undefined) return known
+    const own = projectPath === config.projectPath ? config : resolveConfig({ ...options, projectPath })
+    const threads = remoteThreads(own, options.env)
+    const opened = { project: openProject(own, options.env, threads), threads }
+    projects.set(projectPath, opened)
+    return opened
+  }
+  return {
+    config,
+    kernel: (projectPath) => open(projectPath).project.kernel,
+    threads: (projectPath) => open(projectPath).threads,
+    async close() {
+      for (const { project, threads } of projects.values()) {
+        project.close()
+        threads.close()
+      }
+      projects.clear()
+    },
+  }
+}
+
+function openProject(config: ResolvedConfig, env: NodeJS.ProcessEnv, threads: ThreadsClient): Project {
+  const http = createHttpPrimitive()
+  const bare = createKernel({
+    spaces: { project: join(config.projectPath, '.ai'), user: config.userSpace, system: SYSTEM_SPACE },
+    projectPath: config.projectPath,
+    indexPath: join(config.userSpace, 'cache', `search-${shortHash(config.projectPath)}.db`),
+    primitives: [http, createSubprocessPrimitive(), createRuntimePrimitive()],
+    env: envLookup(config, env),
+    now: () => Date.now(),
+  })
+  // Runtime tools are called through the kernel, which passes `services` on without knowing them.
+  const kernel: Kernel = {
+    ...bare,
+    execute: (request, context = {}) => bare.execute(request, { services: { kiwi: services }, ...context }),
+  }
+  const services: HarnessServices = {
+    kernel,
+    threads,
+    resolveModel: (choice) => resolveModel(config, choice),
+    agentsText: () => readAgentsText([join(config.projectPath, '.ai'), SYSTEM_SPACE]),
+  }
+  return {
+    config,
+    kernel,
+    services,
+    close() {
+      bare.close()
+      http.close()
+    },
+  }
+}
+
+/** Threads as a process outside of the host sees them: the registry directly, the host through its socket. */
+function remoteThreads(config: ResolvedConfig, env: NodeJS.ProcessEnv): ThreadsClient {
+  const reach = reachHost({ ...hostOptions(config.userSpace, env), projectPath: config.projectPath })
+  const store = openStore({ path: registryPath(config.projectPath) })
+  return createThreadsClient({ projectPath: config.projectPath, store, ownsStore: true, clock: systemClock, ...reach })
+}
+
+const HOST_START_TIMEOUT_MS = 20_000
+
+function hostOptions(userSpace: string, env: NodeJS.ProcessEnv): EnsureHostOptions {
+  return {
+    hostDir: hostFolderOf(userSpace),
+    // A debugger port would let any process of the same user read the host's keys.
+    command: [process.execPath, '--disable-sigusr1', fileURLToPath(new URL(binPath(), import.meta.url)), 'host', 'run'],
+    env: { ...env, USER_SPACE: userSpace },
+    timeoutMs: HOST_START_TIMEOUT_MS,
+  }
+}
+
+/** The package's root is one folder higher in the build. */
+function binPath(): string {
+  return import.meta.url.endsWith('/dist/src/compose.js') ? '../../bin/kiwi.js' : '../bin/kiwi.js'
+}
+
+const hostFolderOf = (userSpace: string): string => join(userSpace, 'host')
+
+const registryPath = (projectPath: string): string => join(projectPath, '.ai', 'threads', 'registry.db')
+
+/** `kiwi host run`: runs the threads of every project that asks until it is idle, told to stop, or `signal` aborts. */
+export async function runHostProcess(options: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal }): Promise<void> {
+  const { env, signal } = options
+  // The starter of a host gives it the log file as its stderr.
+  const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line}\n`)
+  const userSpace = userSpaceOf(env)
+  const { host } = resolveConfig({ projectPath: userSpace, env })
+  await runHost({
+    hostDir: hostFolderOf(userSpace),
+    openProject: async (projectPath) => openHostedProject({ projectPath, env, log }),
+    idleExitMs: host.idleExitMs,
+    log,
+    signal,
+  })
+}
+
+function openHostedProject(options: {
+  readonly projectPath: string
+  readonly env: NodeJS.ProcessEnv
+  readonly log: (line: string) => void
+}): OpenedProject {
+  const config = resolveConfig(options)
+  const onProblem = (threadId: string, error: unknown): void => options.log(`problem: ${threadId} ${describe(error)}`)
+  const store = openStore({
+    path: registryPath(config.projectPath),
+    diskFull: 'retry',
+    onStall: (error) => onProblem('registry', error),
+  })
+  const bus = createLiveBus()
+  const transcripts = createTranscripts({ folder: dirname(store.path), store, onProblem })
+  const engine: Engine = createSqliteEngine({
+    store,
+    resolveRunner: (name) => resolveRunner(project, name),
+    clock: systemClock,
+    hostId: randomUUID(),
+    transcripts,
+    bus,
+    onProblem,
+  })
+  const threads = createThreadsClient({
+    projectPath: config.projectPath,
+    store,
+    ownsStore: false,
+    clock: systemClock,
+    wake: async (threadId) => engine.notify(threadId),
+    watchLive: () =>
+      Promise.reject(new KiwiError('INVALID_REQUEST', 'A thread is watched through the host’s socket, not inside of it.')),
+  })
+  const project = openProject(config, options.env, threads)
+  return {
+    engine,
+    store,
+    bus,
+    async close() {
+      project.close()
+      transcripts.close()
+      await store.close()
+    },
+  }
+}
+
+/** A harness is a runtime tool of type `harness`: its `harness` export, or its default export, makes the runner. */
+async function resolveRunner(project: Project, name: string): Promise<Runner> {
+  const { item, module } = await project.kernel.importModule(name)
+  const definition = item.state.kind === 'available' ? item.state.definition : null
+  const factory = module['harness'] ?? module['default']
+  if (definition?.kind !== 'tool' || definition.toolType !== 'harness' || typeof factory !== 'function') {
+    throw new KiwiError('SPAWN_FAILED', `"${name}" is not a harness.`, {
+      suggestion: 'A harness is a .ts tool with __tool_type__ = "harness" that exports a function `harness(services)`.',
+    })
+  }
+  // The one contract of a harness file; what it gives is checked by the engine as it runs.
+  return await (factory as (services: HarnessServices) => Runner | Promise<Runner>)(project.services)
+}
+
+/** The user's host process from outside. */
+export function hostControl(env: NodeJS.ProcessEnv): { status(): Promise<JsonObject | null>; stop(): Promise<boolean> } {
+  const folder = openHostFolder(hostFolderOf(userSpaceOf(env)))
+  const ask = async (cmd: 'status' | 'stop'): Promise<JsonObject | null> => {
+    try {
+      return await askHost(folder, { cmd }, HOST_ANSWER_TIMEOUT_MS)
+    } catch (error) {
+      if (error instanceof KiwiError && error.code === 'HOST_UNAVAILABLE') return null
+      throw error
+    }
+  }
+  return { status: () => ask('status'), stop: async () => (await ask('stop')) !== null }
+}
+
+const HOST_ANSWER_TIMEOUT_MS = 5_000
+
+const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error))

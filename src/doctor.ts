@@ -1,0 +1,145 @@
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { createKiwi, hostControl, type KiwiOptions } from './compose.ts'
+import { userSpaceOf } from './config/config.ts'
+import { resolveModel } from './config/models.ts'
+import { toEnvelope } from './kernel/errors.ts'
+
+/** One finding of `kiwi doctor`. `weak` works with less protection or comfort; `bad` does not work. */
+export interface Check {
+  readonly name: string
+  readonly state: 'ok' | 'weak' | 'bad'
+  readonly detail: string
+  readonly fix: string | null
+}
+
+type Probe = (options: KiwiOptions) => Promise<readonly Check[]>
+
+/** Looks at this machine, its configuration and this project's items. It changes nothing and starts nothing. */
+export async function doctor(options: KiwiOptions): Promise<readonly Check[]> {
+  const probes: readonly (readonly [string, Probe])[] = [
+    ['node', async () => [nodeVersion(process.versions.node)]],
+    ['isolation', async () => isolation()],
+    ['user space', async () => [userSpace(options)]],
+    ['configuration', configuration],
+    ['items', items],
+    ['host', async () => [await host(options)]],
+  ]
+  const checks: Check[] = []
+  for (const [name, probe] of probes) {
+    try {
+      checks.push(...(await probe(options)))
+    } catch (error) {
+      const { message, suggestion } = toEnvelope(error).error
+      checks.push({ name, state: 'bad', detail: message, fix: suggestion })
+    }
+  }
+  return checks
+}
+
+/** `version` as in `process.versions.node`. */
+export function nodeVersion(version: string): Check {
+  const major = Number(version.split('.')[0])
+  if (major >= 26) return { name: 'node', state: 'ok', detail: `Node ${version}`, fix: null }
+  return {
+    name: 'node',
+    state: 'weak',
+    detail: `Node ${version}: its --permission flag does not block the network, so a second layer of protection for tools is missing`,
+    fix: 'Use Node 26 or newer.',
+  }
+}
+
+function isolation(): readonly Check[] {
+  return [
+    {
+      name: 'isolation',
+      state: 'weak',
+      detail:
+        'runtime tools of the project and the user run inside the host process, and only when they are signed; processes run without a sandbox',
+      fix: 'Sign only tools that you have read.',
+    },
+    {
+      name: 'permissions',
+      state: 'weak',
+      detail:
+        'the permissions of a directive are checked for form and shown, not yet enforced at tool calls; budgets and limits are enforced',
+      fix: 'Run only directives that you have read.',
+    },
+  ]
+}
+
+function userSpace(options: KiwiOptions): Check {
+  const path = userSpaceOf(options.env)
+  const name = 'user space'
+  if (!existsSync(path)) return { name, state: 'ok', detail: 'not there yet; it is made when first needed', fix: null }
+  const stats = statSync(path)
+  if (!stats.isDirectory())
+    return { name, state: 'bad', detail: `${path} is not a folder`, fix: 'Move it away, or set USER_SPACE.' }
+  if (typeof process.getuid === 'function' && stats.uid !== process.getuid()) {
+    return { name, state: 'bad', detail: `${path} belongs to another user`, fix: 'Set USER_SPACE to a folder of your own.' }
+  }
+  const isOpen = (stats.mode & 0o022) !== 0
+  return isOpen
+    ? { name, state: 'bad', detail: `${path} can be written by other users`, fix: `chmod go-w ${path}` }
+    : { name, state: 'ok', detail: path, fix: null }
+}
+
+async function configuration(options: KiwiOptions): Promise<readonly Check[]> {
+  const kiwi = createKiwi(options)
+  try {
+    const target = resolveModel(kiwi.config, null)
+    const key = `${target.provider.toUpperCase()}_API_KEY`
+    const keyEnv = kiwi.config.providers[target.provider]?.keyEnv ?? key
+    const hasKey = Boolean(options.env[keyEnv])
+    return [
+      ...kiwi.config.warnings.map((detail): Check => ({ name: 'configuration', state: 'weak', detail, fix: null })),
+      {
+        name: 'model',
+        state: 'ok',
+        detail: `tier ${kiwi.config.models.defaultTier} is ${target.model} through ${target.tool}`,
+        fix: null,
+      },
+      hasKey
+        ? { name: 'key', state: 'ok', detail: `${keyEnv} is set`, fix: null }
+        : { name: 'key', state: 'weak', detail: `${keyEnv} is not set`, fix: `Set it, or try without a key: kiwi demo` },
+    ]
+  } finally {
+    await kiwi.close()
+  }
+}
+
+async function items(options: KiwiOptions): Promise<readonly Check[]> {
+  const name = 'items'
+  if (!existsSync(join(options.projectPath, '.ai'))) {
+    return [
+      { name, state: 'weak', detail: 'this folder has no .ai folder; only shipped and user items are found', fix: 'kiwi init' },
+    ]
+  }
+  const kiwi = createKiwi(options)
+  try {
+    const problems = await kiwi.kernel(options.projectPath).problems()
+    if (problems.length === 0) return [{ name, state: 'ok', detail: 'every item file is valid', fix: null }]
+    return problems.map((problem) => ({
+      name,
+      state: 'weak',
+      detail: `${problem.file}:${problem.line}:${problem.column} ${problem.reason}`,
+      fix: problem.fix,
+    }))
+  } finally {
+    await kiwi.close()
+  }
+}
+
+async function host(options: KiwiOptions): Promise<Check> {
+  if (!existsSync(join(userSpaceOf(options.env), 'host')))
+    return { name: 'host', state: 'ok', detail: 'has never run; it starts with the first thread', fix: null }
+  const status = await hostControl(options.env).status()
+  return status === null
+    ? { name: 'host', state: 'ok', detail: 'not running; it starts with the next thread', fix: null }
+    : {
+        name: 'host',
+        state: 'ok',
+        detail: `runs as process ${String(status['pid'])} with ${String(status['active'])} active threads`,
+        fix: null,
+      }
+}
