@@ -51,9 +51,10 @@ export interface Kiwi {
 }
 
 interface Project {
-  readonly config: ResolvedConfig
   readonly kernel: Kernel
   readonly services: HarnessServices
+  /** Reads the configuration again, with these variables over the ones before: one that a later caller lacks stays. */
+  refresh(env: NodeJS.ProcessEnv): void
   close(): void
 }
 
@@ -70,7 +71,7 @@ export function createKiwi(options: KiwiOptions): Kiwi {
     if (known !== undefined) return known
     const own = projectPath === config.projectPath ? config : resolveConfig({ ...options, projectPath })
     const threads = remoteThreads(own, options.env)
-    const opened = { project: openProject(own, options.env, threads), threads }
+    const opened = { project: openProject({ ...options, projectPath }, threads), threads }
     projects.set(projectPath, opened)
     return opened
   }
@@ -88,14 +89,17 @@ export function createKiwi(options: KiwiOptions): Kiwi {
   }
 }
 
-function openProject(config: ResolvedConfig, env: NodeJS.ProcessEnv, threads: ThreadsClient): Project {
+function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
   const http = createHttpPrimitive()
+  let environment = options.env
+  let config = resolveConfig(options)
+  let lookup = envLookup(config, options.env)
   const bare = createKernel({
     spaces: { project: join(config.projectPath, '.ai'), user: config.userSpace, system: SYSTEM_SPACE },
     projectPath: config.projectPath,
     indexPath: join(config.userSpace, 'cache', `search-${shortHash(config.projectPath)}.db`),
     primitives: [http, createSubprocessPrimitive(), createRuntimePrimitive()],
-    env: envLookup(config, env),
+    env: (name) => lookup(name),
     now: () => Date.now(),
   })
   // Runtime tools are called through the kernel, which passes `services` on without knowing them.
@@ -110,9 +114,14 @@ function openProject(config: ResolvedConfig, env: NodeJS.ProcessEnv, threads: Th
     agentsText: () => readAgentsText([join(config.projectPath, '.ai'), SYSTEM_SPACE]),
   }
   return {
-    config,
     kernel,
     services,
+    refresh(variables) {
+      const env = { ...environment, ...variables }
+      config = resolveConfig({ ...options, env })
+      lookup = envLookup(config, env)
+      environment = env
+    },
     close() {
       bare.close()
       http.close()
@@ -196,11 +205,19 @@ function openHostedProject(options: {
     watchLive: () =>
       Promise.reject(new KiwiError('INVALID_REQUEST', 'A thread is watched through the host’s socket, not inside of it.')),
   })
-  const project = openProject(config, options.env, threads)
+  const project = openProject(options, threads)
   return {
     engine,
     store,
     bus,
+    refresh(environment) {
+      try {
+        project.refresh(environment)
+      } catch (error) {
+        // A broken configuration file must not stop the threads that run with the last good one.
+        onProblem('configuration', error)
+      }
+    },
     async close() {
       project.close()
       transcripts.close()

@@ -11,11 +11,17 @@ export type HostRequest =
   | { readonly cmd: 'ping' }
   | { readonly cmd: 'status' }
   | { readonly cmd: 'stop' }
-  | { readonly cmd: 'wake'; readonly project_path: string; readonly thread_id: string | null }
+  | {
+      readonly cmd: 'wake'
+      readonly project_path: string
+      readonly thread_id: string | null
+      /** Variables of the caller, which the project's threads use from now on; a host lives longer than the shell that started it. */
+      readonly environment: Readonly<Record<string, string>> | null
+    }
   | { readonly cmd: 'watch'; readonly project_path: string; readonly thread_id: string }
 
-/** A request is a command and two short names; anything longer is not one of ours. */
-export const MAX_REQUEST_BYTES = 65_536
+/** A request is a command, two short names and at most an environment; the system allows that about two megabytes. */
+export const MAX_REQUEST_BYTES = 4_194_304
 /** A live line can carry an event's payload, or a long delta. */
 export const MAX_LINE_BYTES = 8_388_608
 
@@ -31,9 +37,23 @@ export function parseRequest(line: string): { readonly id: number; readonly requ
     throw invalid('`project_path` is not an absolute path')
   if (threadId !== undefined && threadId !== null && (typeof threadId !== 'string' || !isThreadId(threadId)))
     throw invalid('`thread_id` is not a thread id')
-  if (cmd === 'wake') return { id, request: { cmd, project_path: projectPath, thread_id: threadId ?? null } }
+  if (cmd === 'wake') {
+    const environment = parseEnvironment(message['environment'])
+    return { id, request: { cmd, project_path: projectPath, thread_id: threadId ?? null, environment } }
+  }
   if (typeof threadId !== 'string') throw invalid('`watch` needs a `thread_id`')
   return { id, request: { cmd, project_path: projectPath, thread_id: threadId } }
+}
+
+function parseEnvironment(value: unknown): Readonly<Record<string, string>> | null {
+  if (value === undefined || value === null) return null
+  if (typeof value !== 'object' || Array.isArray(value)) throw invalid('`environment` is not an object')
+  const variables: Record<string, string> = Object.create(null)
+  for (const [name, text] of Object.entries(value)) {
+    if (typeof text !== 'string') throw invalid('`environment` holds a value that is not text')
+    variables[name] = text
+  }
+  return variables
 }
 
 /** @throws {KiwiError} INVALID_REQUEST */

@@ -129,6 +129,7 @@ async function handleRequest(
       return {}
     case 'wake': {
       const project = await host.projects.get(request.project_path)
+      if (request.environment !== null) project.refresh?.(request.environment)
       if (request.thread_id !== null) project.engine.notify(request.thread_id)
       return {}
     }

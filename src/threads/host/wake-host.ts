@@ -21,7 +21,8 @@ export function reachHost(options: EnsureHostOptions & { readonly projectPath: s
   return {
     async wake(threadId) {
       const folder = openHostFolder(options.hostDir)
-      const request = { cmd: 'wake', project_path: projectPath, thread_id: threadId } as const
+      const environment = definedOnly(options.env)
+      const request = { cmd: 'wake', project_path: projectPath, thread_id: threadId, environment } as const
       for (let attempt = 1; ; attempt += 1) {
         try {
           await askHost(folder, request, WAKE_TIMEOUT_MS)
@@ -37,6 +38,10 @@ export function reachHost(options: EnsureHostOptions & { readonly projectPath: s
       await watchHost(openHostFolder(options.hostDir), { projectPath, threadId, signal }, onLive)
     },
   }
+}
+
+function definedOnly(env: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined))
 }
 
 function isUnavailable(error: unknown): boolean {
