@@ -21,6 +21,8 @@ const PROBE = 'probe-7c1e'
 /** Servers whose chunks all differ elsewhere (a time, a padding field) cost this many proofs, then no more until hits pay for them. */
 const FREE_ATTEMPTS = 8
 const HITS_PER_ATTEMPT = 16
+/** A learned template is given up after so many chunks in a row that differ from it, not for a single odd one. */
+const STRANGERS_BEFORE_RELEARNING = 4
 
 /** A template of nothing: every chunk must be parsed until one has been learned. */
 export function createContentTemplate(): ContentTemplate {
@@ -28,18 +30,25 @@ export function createContentTemplate(): ContentTemplate {
   let suffix = ''
   let hits = 0
   let attempts = 0
+  let strangers = 0
   return {
     read: (data) => {
-      if (suffix === '' || data.length < prefix.length + suffix.length) return null
-      if (!data.endsWith(suffix) || !data.startsWith(prefix)) return null
+      if (suffix === '') return null
+      if (data.length < prefix.length + suffix.length || !data.endsWith(suffix) || !data.startsWith(prefix)) {
+        strangers += 1
+        return null
+      }
+      strangers = 0
       const content = data.slice(prefix.length, data.length - suffix.length)
       if (NEEDS_PARSING.test(content)) return null
       hits += 1
       return content
     },
     learn: (data, content) => {
+      if (suffix !== '' && strangers < STRANGERS_BEFORE_RELEARNING) return
       if (attempts >= FREE_ATTEMPTS + hits / HITS_PER_ATTEMPT || NEEDS_PARSING.test(content)) return
       attempts += 1
+      strangers = 0
       const split = provenSplit(data, content)
       if (split !== null) [prefix, suffix] = split
     },
