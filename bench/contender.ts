@@ -18,6 +18,8 @@ export interface Task {
   readonly turns: number
   /** Recorded journal writes, for the contender that replays them. */
   readonly tracePath?: string
+  /** Our own contender writes its journal's trace here. */
+  readonly recordTo?: string
 }
 
 /** Counted results. `text` is the length of all folded text, or null for a contender that does not fold. */

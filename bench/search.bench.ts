@@ -1,0 +1,161 @@
+/**
+ * Search over 10,000 item files (tools, directives and knowledge in three spaces), through the store and the index as the kernel uses
+ * them: `refresh`, then `search`. Prints JSON: time of one query once warm (p50, p99, maximum, milliseconds), for queries that match a
+ * few items, many, and all; and once each the first indexing, opening a kept index, and a refresh after one file changed.
+ *
+ * Not measured: the meta-tool around it, and a space on a file system without change events.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createItemStore } from '../src/kernel/items/item-store.ts'
+import { createSearchIndex } from '../src/kernel/search/search-index.ts'
+import { round } from './statistics.ts'
+
+type Spaces = Readonly<Record<'project' | 'user' | 'system', string>>
+
+const ITEMS = 10_000
+const ROUNDS = 200
+const WARM_UP = 20
+const GOAL_P99_MS = 5
+const VERBS = [
+  'read',
+  'write',
+  'list',
+  'deploy',
+  'check',
+  'review',
+  'merge',
+  'render',
+  'export',
+  'import',
+  'plan',
+  'measure',
+  'sign',
+  'trace',
+]
+const NOUNS = [
+  'file',
+  'branch',
+  'report',
+  'invoice',
+  'table',
+  'thread',
+  'schema',
+  'release',
+  'ticket',
+  'budget',
+  'page',
+  'image',
+  'log',
+  'route',
+]
+const QUERIES: Readonly<Record<string, string>> = {
+  exact_id: 'deploy_invoice_4242',
+  two_words: 'review ticket',
+  three_words: 'export budget page',
+  prefix: 'invo',
+  sentence: 'how do I write a report of the release for the team',
+  in_every_item: 'item',
+  nothing: 'zzyzx',
+}
+
+export interface SearchReport {
+  readonly items: number
+  readonly goal_p99_ms: number
+  readonly queries: Readonly<Record<string, Latency>>
+  readonly once: {
+    readonly first_indexing_ms: number
+    readonly kept_index_first_query_ms: number
+    readonly after_one_change_ms: number
+  }
+}
+
+interface Latency {
+  readonly p50_ms: number
+  readonly p99_ms: number
+  readonly max_ms: number
+}
+
+export async function bench(): Promise<SearchReport> {
+  const folder = mkdtempSync(join(tmpdir(), 'search-bench-'))
+  try {
+    const spaces = { project: join(folder, 'project', '.ai'), user: join(folder, 'user'), system: join(folder, 'system') }
+    writeItems(spaces)
+    return await measureSpaces(spaces, join(folder, 'index', 'search.db'))
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function measureSpaces(spaces: Spaces, indexPath: string): Promise<SearchReport> {
+  const open = () => ({
+    store: createItemStore({ spaces, projectPath: spaces.project }),
+    index: createSearchIndex({ indexPath }),
+  })
+  const ask = async ({ store, index }: ReturnType<typeof open>, query: string): Promise<number> => {
+    const start = performance.now()
+    await index.refresh(store)
+    index.search({ query, limit: 10 })
+    return performance.now() - start
+  }
+  const first = open()
+  const firstIndexingMs = await ask(first, 'file')
+  const queries: Record<string, Latency> = {}
+  for (const [name, query] of Object.entries(QUERIES)) queries[name] = await latencyOf(() => ask(first, query))
+  writeFileSync(join(spaces.project, 'knowledge', 'changed.md'), '# Changed\n\nan item that is new\n')
+  const afterChangeMs = await ask(first, 'changed')
+  first.index.close()
+  first.store.close()
+  const second = open()
+  const reopenMs = await ask(second, 'file')
+  second.index.close()
+  second.store.close()
+  const once = {
+    first_indexing_ms: round(firstIndexingMs),
+    kept_index_first_query_ms: round(reopenMs),
+    after_one_change_ms: round(afterChangeMs),
+  }
+  return { items: ITEMS, goal_p99_ms: GOAL_P99_MS, queries, once }
+}
+
+async function measure(
+  run: () => Promise<number>,
+): Promise<{ readonly p50_ms: number; readonly p99_ms: number; readonly max_ms: number }> {
+  for (let index = 0; index < WARM_UP; index += 1) await run()
+  const times: number[] = []
+  for (let index = 0; index < ROUNDS; index += 1) times.push(await run())
+  times.sort((left, right) => left - right)
+  const at = (share: number): number => round(times[Math.min(Math.floor(times.length * share), times.length - 1)] ?? 0)
+  return { p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1) }
+}
+
+function writeItems(spaces: Spaces): void {
+  for (let number = 0; number < ITEMS; number += 1) {
+    const verb = VERBS[number % VERBS.length] ?? ''
+    const noun = NOUNS[Math.floor(number / VERBS.length) % NOUNS.length] ?? ''
+    const id = `${verb}_${noun}_${number}`
+    const space = number % 10 < 6 ? spaces.project : number % 10 < 9 ? spaces.user : spaces.system
+    const category = `area_${number % 40}`
+    const [type, name, text] = itemFile(number, id, `${verb} one ${noun}`)
+    const target = join(space, type, category)
+    mkdirSync(target, { recursive: true })
+    writeFileSync(join(target, name), text)
+  }
+}
+
+function itemFile(number: number, id: string, description: string): readonly [string, string, string] {
+  const body = `An item for the team, number ${number}: ${VERBS[(number * 7) % VERBS.length]} the ${NOUNS[(number * 5) % NOUNS.length]} when it is due.`
+  if (number % 3 === 0)
+    return ['knowledge', `${id}.md`, `---\ntitle: ${id}\ndescription: ${description}\ntags: [bench]\n---\n${body}\n`]
+  if (number % 3 === 1) {
+    const parameters = `parameters:\n  - name: target\n    type: string\n    description: ${JSON.stringify(body)}\n`
+    const head = `tool_id: ${id}\ntool_type: http\nversion: "1.0.0"\nexecutor_id: http_client\ndescription: ${description}\n`
+    return ['tools', `${id}.yaml`, head + parameters]
+  }
+  const xml = `<directive name="${id}" version="1.0.0"><metadata><description>${description}</description></metadata>`
+  const process = `<process><step name="one"><description>${body}</description></step></process></directive>`
+  return ['directives', `${id}.md`, `# ${id}\n\n\`\`\`xml\n${xml}\n${process}\n\`\`\`\n`]
+}
+
+if (import.meta.main) console.log(JSON.stringify({ search: await bench(), node: process.version }, null, 2))
