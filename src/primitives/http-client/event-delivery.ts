@@ -52,7 +52,7 @@ export function createEventDelivery(options: EventDeliveryOptions, holdBackRefus
 }
 
 /** Events delivered before the clock is looked at again. */
-const BATCH_EVENTS = 128
+const BATCH_EVENTS = 16
 
 export interface SseConsumer extends BodyConsumer {
   finish(): SseEnd

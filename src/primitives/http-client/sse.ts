@@ -82,7 +82,11 @@ class ByteSseParser implements SseParser {
   push(received: Buffer): void {
     if (received.length === 0 || this.#tooBig) return
     const chunk = this.#skipLf && received[0] === LF ? received.subarray(1) : received
-    this.#skipLf = false
+    if (chunk.length === 0) {
+      this.#skipLf = false
+      return
+    }
+    this.#skipLf = chunk.at(-1) === CR
     const end = lastLineEnd(chunk) + 1
     if (end > 0) this.#takeLines(chunk.subarray(0, end))
     if (end === chunk.length) return
@@ -94,10 +98,7 @@ class ByteSseParser implements SseParser {
     const bytes = this.#rest.takeWith(lines)
     let decoded = bytes.toString('utf8')
     const isAscii = decoded.length === bytes.length
-    if (decoded.includes('\r')) {
-      this.#skipLf = decoded.charCodeAt(decoded.length - 1) === CR
-      decoded = decoded.replaceAll(/\r\n?/g, '\n')
-    }
+    if (decoded.includes('\r')) decoded = decoded.replaceAll(/\r\n?/g, '\n')
     if (this.#atStart && decoded.charCodeAt(0) === BOM) decoded = decoded.slice(1)
     this.#atStart = false
     const pending = this.#position < this.#text.length
