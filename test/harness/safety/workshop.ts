@@ -1,0 +1,237 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { createSafetyHarness } from '../../../src/harness/safety/safety-harness.ts'
+import type { HarnessServices, ModelTarget } from '../../../src/harness/safety/services.ts'
+import type { JsonObject } from '../../../src/json.ts'
+import { createKernel } from '../../../src/kernel/kernel.ts'
+import type { Kernel, MetaToolResult } from '../../../src/kernel/contract.ts'
+import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
+import { createHttpPrimitive } from '../../../src/primitives/http-client/http-client.ts'
+import { createRuntimePrimitive } from '../../../src/primitives/runtime/runtime.ts'
+import type { Reply, ScenarioFunction } from '../../../src/scripted-model/scenario.ts'
+import { startScriptedModel } from '../../../src/scripted-model/server.ts'
+import type { ScriptedModel } from '../../../src/scripted-model/server.ts'
+import { createThreadsClient } from '../../../src/threads/client/create-threads-client.ts'
+import { systemClock } from '../../../src/threads/clock.ts'
+import type { Engine, Runner, Status } from '../../../src/threads/engine.ts'
+import { createMemoryEngine } from '../../../src/threads/engines/memory-engine.ts'
+import { createLiveBus } from '../../../src/threads/live-bus.ts'
+import type { Store } from '../../../src/threads/store/open-store.ts'
+import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../../../src/threads/threads-client.ts'
+
+/** $1 a million input tokens of any class, $10 a million output tokens: 1,000 and 10,000 nano-dollars a token. */
+export const PRICE = { input: 1, cache_read: 1, cache_write_5m: 1, cache_write_1h: 1, output: 10 }
+/** Every answer of the tests uses these unless it says otherwise: 100 × 1,000 + 10 × 10,000 nano-dollars. */
+export const USAGE = { input: 100, cache_read: 0, cache_write: 0, output: 10, reasoning: 0 }
+export const CALL_NANO = 200_000
+
+export const SYSTEM = join(import.meta.dirname, '../../../system')
+
+export interface WorkshopOptions {
+  readonly scenario: ScenarioFunction
+  /** Directive sources by name, made by `directive`. */
+  readonly directives?: Readonly<Record<string, string>>
+  /** Runtime tools by id: TypeScript sources. */
+  readonly tools?: Readonly<Record<string, string>>
+  readonly files?: Readonly<Record<string, string>>
+  readonly model?: Partial<ModelTarget>
+  readonly wrapRunner?: (runner: Runner) => Runner
+}
+
+export interface Workshop {
+  readonly projectPath: string
+  readonly kernel: Kernel
+  readonly threads: ThreadsClient
+  readonly services: HarnessServices
+  readonly engine: Engine
+  readonly store: Store
+  readonly model: ScriptedModel
+  readonly problems: unknown[]
+  /** Calls a tool like a client outside of any thread, or with this context. */
+  call(tool: string, parameters: JsonObject, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
+  /** Spawns by `thread_directive` and gives the thread's id. */
+  spawn(directive: string, parameters?: JsonObject): Promise<string>
+  until(threadId: string, ...statuses: Status[]): Promise<ThreadRow>
+  /** Spawns and waits until the thread has ended or needs a person. */
+  run(directive: string, parameters?: JsonObject): Promise<ThreadRow>
+  events(threadId: string, type?: string): readonly ThreadEventRow[]
+  /** What the model was told by its tools, in order. */
+  results(threadId: string): readonly string[]
+}
+
+/** The real kernel, engine (in memory), tools and scripted model over a project in a temporary folder. */
+export async function openWorkshop(t: TestContext, options: WorkshopOptions): Promise<Workshop> {
+  const projectPath = mkdtempSync(join(tmpdir(), 'kiwi-safety-'))
+  const model = await startScriptedModel({ scenario: options.scenario })
+  const env: Record<string, string> = {
+    ANTHROPIC_BASE_URL: model.anthropicBaseUrl,
+    ANTHROPIC_API_KEY: 'test-key',
+    OPENAI_BASE_URL: model.openaiBaseUrl,
+    OPENAI_API_KEY: 'test-key',
+  }
+  const kernel = createKernel({
+    spaces: { project: join(projectPath, '.ai'), user: join(projectPath, 'no-user-space'), system: SYSTEM },
+    projectPath,
+    indexPath: null,
+    primitives: [createHttpPrimitive(), createRuntimePrimitive()],
+    env: (name) => env[name],
+    now: () => Date.now(),
+  })
+  await writeItems(kernel, projectPath, options)
+  const problems: unknown[] = []
+  const bus = createLiveBus()
+  const { engine, store } = createMemoryEngine({
+    clock: systemClock,
+    hostId: 'test-host',
+    bus,
+    resolveRunner: () => Promise.resolve(runner),
+    onProblem: (threadId, error) => void problems.push({ threadId, error }),
+  })
+  const threads = createThreadsClient({
+    projectPath,
+    store,
+    ownsStore: false,
+    clock: systemClock,
+    wake: async (threadId) => engine.notify(threadId),
+    watchLive: async () => {},
+  })
+  const services: HarnessServices = {
+    kernel,
+    threads,
+    resolveModel: () => ({ ...TARGET, ...options.model }),
+    agentsText: () => Promise.resolve({ text: 'You run on a thread.', sha256: 'a'.repeat(64) }),
+  }
+  const harness = createSafetyHarness(services, { freshAttemptDelaysMs: [0, 0] })
+  const runner = options.wrapRunner?.(harness) ?? harness
+  t.after(async () => {
+    await engine.close(2_000)
+    await store.close()
+    kernel.close()
+    await model.close()
+    rmSync(projectPath, { recursive: true, force: true })
+  })
+  return { projectPath, kernel, threads, services, engine, store, model, problems, ...verbs(services) }
+}
+
+const TARGET: ModelTarget = {
+  tool: 'anthropic_thread',
+  wire: 'anthropic_messages',
+  provider: 'anthropic',
+  model: 'scripted-model',
+  maxOutputTokens: 1_000,
+  contextWindow: null,
+  price: PRICE,
+}
+
+async function writeItems(kernel: Kernel, projectPath: string, options: WorkshopOptions): Promise<void> {
+  const write = (path: string, text: string): void => {
+    const file = join(projectPath, path)
+    mkdirSync(dirname(file), { recursive: true })
+    writeFileSync(file, text)
+  }
+  write('.ai/package.json', '{"type":"module"}')
+  for (const [path, text] of Object.entries(options.files ?? {})) write(path, text)
+  for (const [id, text] of Object.entries(options.tools ?? {})) {
+    write(`.ai/tools/${id}.ts`, text)
+    await sign(kernel, 'tool', id)
+  }
+  for (const [id, text] of Object.entries(options.directives ?? {})) {
+    write(`.ai/directives/${id}.md`, text)
+    await sign(kernel, 'directive', id)
+  }
+}
+
+async function sign(kernel: Kernel, itemType: 'tool' | 'directive', id: string): Promise<void> {
+  const signed = await kernel.sign({
+    item_type: itemType,
+    item_id: id,
+    parameters: itemType === 'directive' ? { draft: true } : {},
+  })
+  if (!signed.success) throw new Error(JSON.stringify(signed.error))
+}
+
+function verbs(services: HarnessServices): Pick<Workshop, 'call' | 'spawn' | 'until' | 'run' | 'events' | 'results'> {
+  const { kernel, threads } = services
+  const call: Workshop['call'] = (tool, parameters, context = {}) =>
+    kernel.execute({ item_type: 'tool', item_id: tool, parameters }, { services: { kiwi: services }, ...context })
+  const spawn: Workshop['spawn'] = async (directive, parameters = {}) => {
+    const answer = await call('thread_directive', { directive_name: directive, ...parameters })
+    if (!answer.success) throw new Error(JSON.stringify(answer.error, null, 2))
+    return (answer['result'] as { thread_id: string }).thread_id
+  }
+  const until: Workshop['until'] = async (threadId, ...statuses) => {
+    const deadline = performance.now() + 15_000
+    for (;;) {
+      const row = threads.get(threadId)
+      if (statuses.includes(row.status)) return row
+      if (performance.now() > deadline) throw new Error(`${threadId} is ${row.status}, not ${statuses.join(' or ')}.`)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+  return {
+    call,
+    spawn,
+    until,
+    run: async (directive, parameters) => until(await spawn(directive, parameters), 'completed', 'error', 'cancelled', 'waiting'),
+    events: (threadId, type) => threads.events(threadId).filter(({ event_type: found }) => type === undefined || found === type),
+    results: (threadId) =>
+      threads
+        .messages(threadId)
+        .flatMap(({ role, content }) => (role === 'tool_result' ? [(content as { content: string }).content] : [])),
+  }
+}
+
+/** A complete directive; `cost` is the inside of its `<cost>`. */
+export function directive(name: string, cost = '<max_turns>10</max_turns><on_exceeded>stop</on_exceeded>', extra = ''): string {
+  return [
+    '```xml',
+    `<directive name="${name}" version="1.0.0">`,
+    '  <metadata>',
+    '    <description>A directive of the tests.</description>',
+    '    <category>tests</category>',
+    '    <author>tests</author>',
+    '    <model tier="fast"/>',
+    `    <cost>${cost}</cost>`,
+    '    <permissions></permissions>',
+    '  </metadata>',
+    `  ${extra}`,
+    '  <process><step name="work">Do the work.</step></process>',
+    '</directive>',
+    '```',
+    '',
+  ].join('\n')
+}
+
+/** A runtime tool whose body is given; `exports` are further constants. */
+export function runtimeTool(body: string, exports = "export const __effect__ = 'pure'"): string {
+  return [
+    "export const __tool_type__ = 'runtime'",
+    "export const __version__ = '1.0.0'",
+    "export const __executor_id__ = 'node'",
+    "export const __description__ = 'A tool of the tests.'",
+    exports,
+    'export const PARAMETERS = { type: "object", additionalProperties: true, properties: {} }',
+    `export default async (params: Record<string, unknown>, context: { projectPath: string, signal: AbortSignal }): Promise<unknown> => { ${body} }`,
+    '',
+  ].join('\n')
+}
+
+/** An answer that ends the work. */
+export function says(text: string): { readonly reply: Reply } {
+  return { reply: { text, usage: USAGE } }
+}
+
+/** An answer that executes tools, each `[tool id, parameters]`. */
+export function executes(...calls: readonly (readonly [string, JsonObject])[]): { readonly reply: Reply } {
+  return {
+    reply: {
+      usage: USAGE,
+      tool_calls: calls.map(([id, parameters]) => ({
+        name: 'execute',
+        arguments: { item_type: 'tool', item_id: id, parameters },
+      })),
+    },
+  }
+}
