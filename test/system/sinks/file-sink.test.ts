@@ -140,7 +140,7 @@ test('a link, a link on the way, a second name and a pipe are refused and nothin
   symlinkSync(join(elsewhere.path, 'target'), join(project.path, 'link'))
   symlinkSync(elsewhere.path, join(project.path, 'folder-link'))
   linkSync(join(elsewhere.path, 'target'), join(project.path, 'second-name'))
-  execFileSync('mkfifo', [join(project.path, 'pipe')])
+  execFileSync('bash', ['-c', 'mkfifo "$0"', join(project.path, 'pipe')])
   mkdirSync(join(project.path, 'folder'))
   writeFileSync(join(project.path, 'file'), '')
   for (const path of ['link', 'folder-link/new', 'second-name', 'pipe', 'folder', 'file/new']) {
