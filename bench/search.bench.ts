@@ -119,9 +119,7 @@ async function measureSpaces(spaces: Spaces, indexPath: string): Promise<SearchR
   return { items: ITEMS, goal_p99_ms: GOAL_P99_MS, queries, once }
 }
 
-async function measure(
-  run: () => Promise<number>,
-): Promise<{ readonly p50_ms: number; readonly p99_ms: number; readonly max_ms: number }> {
+async function latencyOf(run: () => Promise<number>): Promise<Latency> {
   for (let index = 0; index < WARM_UP; index += 1) await run()
   const times: number[] = []
   for (let index = 0; index < ROUNDS; index += 1) times.push(await run())

@@ -4,6 +4,9 @@ import { dirname, join } from 'node:path'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
 
+import { directiveGaps } from '../src/kernel/items/directive-gaps.ts'
+import { parseItem } from '../src/kernel/items/item-file.ts'
+
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
 function read(path: string): string {
@@ -82,4 +85,22 @@ test('the README is short, and the commands it shows are scripts of the package'
 
 test('the gate runs the test line of the README', () => {
   assert.match(read('.ci/run'), /npm ci && npm test/)
+})
+
+test('the directive that the README shows is valid and lacks nothing that a spawn needs', () => {
+  const [fence = ''] = /```xml\n[^]*?```/.exec(read('README.md')) ?? []
+  const { definition, problems, warnings } = parseItem('directive', 'review_changes.md', Buffer.from(`# Review\n\n${fence}\n`))
+  assert.deepEqual({ problems, warnings }, { problems: [], warnings: [] })
+  assert.deepEqual(definition?.kind === 'directive' ? directiveGaps(definition) : null, [])
+})
+
+test('every row of the threat table that is said to be covered has a test', () => {
+  const titles = globSync('test/**/*.test.ts', { cwd: ROOT }).flatMap((path) =>
+    Array.from(read(path).matchAll(/threat row (\d+):/g), ([, row]) => Number(row)),
+  )
+  const covered = [15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 56]
+  assert.deepEqual(
+    covered.filter((row) => !titles.includes(row)),
+    [],
+  )
 })

@@ -37,7 +37,7 @@ export async function post(url: string, body: unknown): Promise<IncomingMessage>
 }
 
 /** Calls `onData` with the payload of each `data:` line. */
-export function createByteSplit(onData: (payload: string) => void): (chunk: Buffer) => void {
+function createByteSplit(onData: (payload: string) => void): (chunk: Buffer) => void {
   let rest: Buffer | null = null
   return (chunk) => {
     const bytes: Buffer = rest === null ? chunk : Buffer.concat([rest, chunk])
