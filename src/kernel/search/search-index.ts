@@ -1,5 +1,12 @@
 import type { ItemStore } from '../items/item-store.ts'
 import type { ItemType, Space } from '../items/item.ts'
+import { openIndexDatabase } from './index-database.ts'
+import { createIndexWriter } from './index-writer.ts'
+import { createRanking } from './ranking.ts'
+import type { RankedItem } from './ranking.ts'
+
+const DEFAULT_LIMIT = 10
+const MAX_LIMIT = 100
 
 export interface SearchIndexOptions {
   /** A private file that keeps the index between processes; null keeps it in memory. A file that cannot be used is rebuilt. */
@@ -15,19 +22,8 @@ export interface SearchQuery {
   readonly limit?: number
 }
 
-export interface SearchHit {
-  readonly type: ItemType
-  readonly id: string
-  readonly space: Space
-  readonly category: string
-  readonly description: string
-  readonly version: string | null
-  readonly file: string
-  /** False for an item that is listed but cannot be executed. */
-  readonly available: boolean
-  /** Larger is better; comparable within one answer only. */
-  readonly score: number
-}
+/** One found item. */
+export type SearchHit = RankedItem
 
 /** Ranked full-text search. The order depends on the items only, never on when or in which order they were indexed. */
 export interface SearchIndex {
@@ -37,6 +33,39 @@ export interface SearchIndex {
   close(): void
 }
 
-export function createSearchIndex(_options: SearchIndexOptions): SearchIndex {
-  throw new Error('not built yet')
+/** Opens (or makes) the index; nothing is indexed before the first `refresh`. */
+export function createSearchIndex(options: SearchIndexOptions): SearchIndex {
+  const database = openIndexDatabase(options.indexPath)
+  const writer = createIndexWriter(database)
+  const ranking = createRanking(database)
+  let seenRevision: number | null = null
+  let running: Promise<void> = Promise.resolve()
+  return {
+    refresh(store) {
+      const update = async (): Promise<void> => {
+        const revision = await store.revision()
+        if (revision === seenRevision) return
+        await writer.update(store)
+        seenRevision = revision
+      }
+      // One at a time: two would parse the same files twice.
+      const result = running.then(update)
+      running = result.catch(() => undefined)
+      return result
+    },
+    search({ query, type, source, limit }) {
+      const filter = {
+        type: type ?? null,
+        space: source === undefined || source === 'all' ? null : source,
+        limit: clampLimit(limit),
+      }
+      return query.trim() === '' ? ranking.all(filter) : ranking.best(query, filter)
+    },
+    close: () => database.close(),
+  }
+}
+
+function clampLimit(limit: number | undefined): number {
+  if (limit === undefined || !Number.isFinite(limit)) return DEFAULT_LIMIT
+  return Math.min(Math.max(Math.trunc(limit), 1), MAX_LIMIT)
 }
