@@ -3,6 +3,7 @@ import type { Kernel, KernelOptions, MetaToolRequest, MetaToolResult } from './c
 import { createExecutor } from './chain/executor.ts'
 import type { ExecutionContext } from './chain/primitive.ts'
 import { shownFolders, withRelativePaths } from './chain/relative-paths.ts'
+import { closeSinks } from './chain/sinks.ts'
 import { createTrustedItems, findItem } from './chain/trusted-items.ts'
 import { toEnvelope } from './errors.ts'
 import { createItemStore } from './items/item-store.ts'
@@ -38,13 +39,9 @@ export function createKernel(options: KernelOptions): Kernel {
     [projectPath]: '',
   })
 
-  const verb = (
-    name: Verb,
-    run: (request: MetaToolRequest, context: ExecutionContext) => Promise<MetaToolResult>,
-  ): Kernel[Verb] => {
+  const verb = (run: (request: MetaToolRequest, context: ExecutionContext) => Promise<MetaToolResult>): Kernel[Verb] => {
     return async (request, context = {}) => {
       try {
-        checkRequest(name, request, projectPath)
         return withRelativePaths(await run(request, { ...context, projectPath }), folders)
       } catch (error) {
         return withRelativePaths(toEnvelope(error), folders)
@@ -52,27 +49,37 @@ export function createKernel(options: KernelOptions): Kernel {
     }
   }
 
-  const execute = async (request: MetaToolRequest, context: ExecutionContext): Promise<MetaToolResult> => {
-    const { type, id } = requiredItem('execute', request)
-    if (request.action !== undefined && request.action !== 'run')
-      throw invalidRequest(`\`action\` of execute must be run, got ${JSON.stringify(request.action)}`)
-    return type === 'tool' ? await executor.execute(id, request.parameters ?? {}, context) : await executeData(request, context)
-  }
+  const checked = (name: Verb, run: MetaTool): Kernel[Verb] =>
+    verb(async (request, context) => {
+      checkRequest(name, request, projectPath)
+      return await run(request, context)
+    })
 
-  const metaTools: Readonly<Record<'search' | 'load' | 'sign' | 'help', MetaTool>> = {
-    search: createSearch({ store, openIndex, authorize }),
-    load: createLoad({ store, spaces, authorize }),
-    sign: createSign({ store, authorize, now: options.now }),
-    help: createHelp(store),
-  }
+  const execute = verb(async (request, context) => {
+    const { __sinks: sinks = [] } = context
+    let handedOver = false
+    try {
+      checkRequest('execute', request, projectPath)
+      const { type, id } = requiredItem('execute', request)
+      if (request.action !== undefined && request.action !== 'run') {
+        throw invalidRequest(`\`action\` of execute must be run, got ${JSON.stringify(request.action)}`)
+      }
+      if (type !== 'tool') return await executeData(request, context)
+      handedOver = true
+      return await executor.execute(id, request.parameters ?? {}, context)
+    } finally {
+      // The executor closes the caller's sinks on every path of its own.
+      if (!handedOver) await closeSinks(sinks)
+    }
+  })
 
   return {
     projectPath,
-    search: verb('search', metaTools.search),
-    load: verb('load', metaTools.load),
-    execute: verb('execute', execute),
-    sign: verb('sign', metaTools.sign),
-    help: verb('help', metaTools.help),
+    search: checked('search', createSearch({ store, openIndex, authorize })),
+    load: checked('load', createLoad({ store, spaces, authorize })),
+    execute,
+    sign: checked('sign', createSign({ store, authorize, now: options.now })),
+    help: checked('help', createHelp(store)),
     find: async (type, id, source) => await findItem(store, type, id, source),
     importModule: async (toolId) => await executor.importModule(toolId),
     problems: async () => await store.problems(),

@@ -23,7 +23,7 @@ export interface TestProject extends AsyncDisposable {
   execute(toolId: string, parameters?: JsonObject): Promise<MetaToolResult>
 }
 
-export const SYSTEM_SPACE = join(import.meta.dirname, '..', '..', 'system')
+const SYSTEM_SPACE: string = join(import.meta.dirname, '..', '..', 'system')
 
 export async function createTestProject(options: { readonly authorize?: Authorize } = {}): Promise<TestProject> {
   const base = await realpath(await mkdtemp(join(tmpdir(), 'kiwi-kernel-')))

@@ -35,6 +35,9 @@ export interface Executor {
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
 }
 
+/** Far more than a project has tools. */
+const MAX_PLANS = 2_000
+
 export function createExecutor({ items, primitives, env, authorize }: ExecutorOptions): Executor {
   const validation = createSchemaValidation()
   const plans = createPlans(items)
@@ -60,6 +63,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
       let taken = false
       try {
         const plan = await plans.of(toolId)
+        if (plan.chain.leaf.tool.toolType === 'sink') throw notExecutable(toolId)
         const primitive = primitives.find(({ id }) => id === plan.chain.primitive.id)
         if (primitive === undefined) throw missingPrimitive(plan.chain)
         const prepared = await prepare(plan, given, context)
@@ -84,26 +88,34 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
   }
 }
 
-/** Plans by leaf file; a plan is used while every file of its chain is the one it was made from. */
+/** Plans by tool; a plan is used while every file of its chain is the one it was made from. */
 function createPlans(items: TrustedItems): { of(toolId: string): Promise<CallPlan> } {
-  const known = new WeakMap<Item, CallPlan>()
+  const known = new Map<string, CallPlan>()
   return {
     async of(toolId) {
-      const chain = await resolveChain(items, toolId)
-      const leaf = chain.leaf.verified.item
-      const plan = known.get(leaf)
-      if (plan !== undefined && sameFiles(plan.chain, chain)) return plan
-      const made = planCall(chain)
-      known.set(leaf, made)
+      const plan = known.get(toolId)
+      // All links at once: one look at the files instead of one after the other.
+      if (
+        plan !== undefined &&
+        (await Promise.all(plan.chain.links.map(async (link) => await isCurrent(items, link)))).every(Boolean)
+      )
+        return plan
+      const made = planCall(await resolveChain(items, toolId))
+      if (known.size >= MAX_PLANS) known.clear()
+      known.set(toolId, made)
       return made
     },
   }
 }
 
-function sameFiles(one: Chain, other: Chain): boolean {
-  return (
-    one.links.length === other.links.length && one.links.every((link, index) => link.verified === other.links[index]?.verified)
-  )
+async function isCurrent(items: TrustedItems, { id, verified }: Link): Promise<boolean> {
+  try {
+    return (await items.require('tool', id)) === verified
+  } catch (error) {
+    // Resolving the chain again says what is wrong, and at which link.
+    if (error instanceof KiwiError) return false
+    throw error
+  }
 }
 
 async function checkedParameters(validation: SchemaValidation, plan: CallPlan, given: JsonObject): Promise<JsonObject> {
@@ -224,6 +236,11 @@ async function run(primitive: Primitive, chain: Chain, call: PrimitiveCall): Pro
   if (error !== null) return primitiveFailure(chain, { value, error })
   const returned = call.runtimeTool === undefined ? null : returnedFailure(chain, value)
   return returned ?? { success: true, item_type: 'tool', item_id: chain.leaf.id, result: value }
+}
+
+function notExecutable(toolId: string): KiwiError {
+  const suggestion = 'Name it under config.stream.destinations of a tool that streams.'
+  return new KiwiError('INVALID_REQUEST', `"${toolId}" is a sink: streams write to it, and it is not executed.`, { suggestion })
 }
 
 function missingPrimitive(chain: Chain): KiwiError {

@@ -1,13 +1,10 @@
 import { KiwiError, type ErrorContext } from '../errors.ts'
 import type { ItemStore, VerifiedItem } from '../items/item-store.ts'
-import type { Item, ItemProblem, ItemType } from '../items/item.ts'
+import type { Definition, Item, ItemProblem, ItemType } from '../items/item.ts'
 
 /** Finds items that may run: available, and signed or shipped. What it gives are the bytes that were checked. */
 export interface TrustedItems {
-  /**
-   * @param find Looks the item up in all spaces.
-   * @throws {KiwiError} ITEM_NOT_FOUND, ITEM_UNAVAILABLE, ITEM_UNSIGNED or ITEM_CHANGED.
-   */
+  /** @throws {KiwiError} ITEM_NOT_FOUND, ITEM_UNAVAILABLE, ITEM_UNSIGNED or ITEM_CHANGED. */
   require(type: ItemType, id: string): Promise<VerifiedItem>
 }
 
@@ -16,23 +13,19 @@ const ITEM_ID = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/
 const MAX_PROBLEMS = 10
 
 /**
- * Reads and hashes a file once for as long as the store answers with the same item, which it does until the file changes.
+ * Reads and hashes a file once for as long as the store answers with the same definition, which it does while the file's bytes are the same.
  */
 export function createTrustedItems(store: ItemStore): TrustedItems {
-  const verified = new WeakMap<Item, Promise<VerifiedItem>>()
+  const verified = new WeakMap<Definition, VerifiedItem>()
   return {
     async require(type, id) {
       const item = await findItem(store, type, id)
-      let reading = verified.get(item)
-      if (reading === undefined) {
-        reading = store.readVerified(item)
-        verified.set(item, reading)
-        // A read that failed may work the next time.
-        reading.catch(() => verified.delete(item))
-      }
-      const found = await reading
-      assertAvailable(found.item)
-      assertSigned(found)
+      const definition = assertAvailable(item)
+      const known = verified.get(definition)
+      if (known !== undefined && known.item.path === item.path) return known
+      const found = await store.readVerified(item)
+      // The file may have changed since it was found: what was read now is what counts, but only equal bytes are kept.
+      if (assertSigned(found) === definition) verified.set(definition, found)
       return found
     },
   }
@@ -67,8 +60,8 @@ export function describeProblems(problems: readonly ItemProblem[]): readonly str
     .map(({ file, line, column, reason, fix }) => `${file}:${line}:${column}: ${reason} ${fix}`.trim())
 }
 
-function assertAvailable({ type, id, state }: Item): void {
-  if (state.kind === 'available') return
+function assertAvailable({ type, id, state }: Item): Definition {
+  if (state.kind === 'available') return state.definition
   const problems = describeProblems(state.problems)
   throw new KiwiError('ITEM_UNAVAILABLE', `The ${type} "${id}" cannot be used: ${problems[0] ?? 'its file is not valid.'}`, {
     suggestion: 'Correct the file, then sign it.',
@@ -76,8 +69,9 @@ function assertAvailable({ type, id, state }: Item): void {
   })
 }
 
-function assertSigned({ item, integrity }: VerifiedItem): void {
-  if (integrity.kind === 'shipped' || integrity.kind === 'signed') return
+function assertSigned({ item, integrity }: VerifiedItem): Definition {
+  const definition = assertAvailable(item)
+  if (integrity.kind === 'shipped' || integrity.kind === 'signed') return definition
   const context: ErrorContext = {
     suggestion: `Read ${item.file}, and if you trust it, run: kiwi sign ${item.type} ${item.id}`,
     facts: { item_type: item.type, item_id: item.id, file: item.file },

@@ -1,7 +1,7 @@
 import type { Authorize, MetaToolRequest } from '../contract.ts'
 import type { ExecutionContext } from '../chain/primitive.ts'
 import type { ItemStore } from '../items/item-store.ts'
-import type { SearchHit, SearchIndex } from '../search/search-index.ts'
+import type { SearchIndex } from '../search/search-index.ts'
 import type { MetaTool } from './request.ts'
 
 export interface SearchOptions {
@@ -12,6 +12,8 @@ export interface SearchOptions {
 
 const DEFAULT_LIMIT = 10
 const MAX_DESCRIPTION_CHARS = 300
+
+type SearchHit = ReturnType<SearchIndex['search']>[number]
 
 /** Ranked items. Where a permission port is set, items that it refuses stay in the answer, marked with what is missing. */
 export function createSearch({ store, openIndex, authorize }: SearchOptions): MetaTool {

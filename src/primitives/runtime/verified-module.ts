@@ -20,9 +20,19 @@ const HASH_PARAMETER = 'kiwi-sha256'
 // Module loading is one per process, and so is this: the sources that imports under way may ask for.
 const sources = new Map<string, VerifiedSource>()
 let hooked = false
+// Spares a hash and a trip through the loader where a caller keeps the bytes it checked.
+const imported = new WeakMap<Uint8Array, { readonly path: string; readonly module: Readonly<Record<string, unknown>> }>()
 
 /** The module's exports. Importing the same bytes from the same path again gives the same module. */
 export async function importVerified(source: VerifiedSource): Promise<Readonly<Record<string, unknown>>> {
+  const known = imported.get(source.bytes)
+  if (known?.path === source.path) return known.module
+  const module = await importSource(source)
+  imported.set(source.bytes, { path: source.path, module })
+  return module
+}
+
+async function importSource(source: VerifiedSource): Promise<Readonly<Record<string, unknown>>> {
   const url = pathToFileURL(source.path)
   url.searchParams.set(HASH_PARAMETER, createHash('sha256').update(source.bytes).digest('hex'))
   installHook()

@@ -118,6 +118,20 @@ test('the sink of the caller is closed when the parameters do not fit', async ()
   assert.equal(mine.closed, 1)
 })
 
+test('the sink of the caller is closed when the request itself is refused', async () => {
+  await using project = await createTestProject()
+  const mine = countingSink()
+  await project.kernel.execute({ item_type: 'tool', item_id: 'watch', action: 'walk' }, { __sinks: [mine] })
+  assert.equal(mine.closed, 1)
+})
+
+test('a sink is not executed', async () => {
+  await using project = await createTestProject()
+  const error = errorOf(await project.execute('file_sink', { path: 'x.jsonl' }))
+  assert.equal(error.code, 'INVALID_REQUEST')
+  assert.equal(existsSync(join(project.root, 'x.jsonl')), false)
+})
+
 test('a tool that is no sink cannot be a destination', async () => {
   await using project = await createTestProject()
   project.env.set('BASE', 'http://127.0.0.1:1')

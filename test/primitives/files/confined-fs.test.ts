@@ -158,9 +158,9 @@ test('a folder that is swapped for a link again and again never leads outside', 
   const folder = join(root, 'swap')
   await mkdir(join(root, 'real'))
   await writeFile(join(root, 'real', 'secret'), 'inside')
-  let swapping = true
+  const swapping = new AbortController()
   const swapper = (async () => {
-    while (swapping) {
+    while (!swapping.signal.aborted) {
       await rename(join(root, 'real'), folder)
       await rename(folder, join(root, 'real'))
       await symlink(join(base, 'outside'), folder)
@@ -172,7 +172,7 @@ test('a folder that is swapped for a link again and again never leads outside', 
     seen.add(
       await read('swap/secret').catch((error: unknown) => (error instanceof ConfinedPathError ? 'refused' : String(error))),
     )
-  swapping = false
+  swapping.abort()
   await swapper
   assert.deepEqual(
     [...seen].filter((one) => one !== 'inside' && one !== 'refused'),
