@@ -249,3 +249,48 @@ test('authorization sees the real parameters and every requirement of the chain,
   assert.deepEqual([request?.parameters, request?.requires.includes('net.http')], [{ kind: 'x', count: 2 }, true])
   assert.equal(server.requests.length, 0)
 })
+
+const WRAPPER = (id: string, rest: string): string =>
+  `tool_id: ${id}\ntool_type: runtime\nversion: 1.0.0\nexecutor_id: read_file\ndescription: x\n${rest}`
+
+test("a tool file over a runtime tool leaves, fixes or fills that tool's parameters", async () => {
+  await using project = await createTestProject()
+  await project.write('a.txt', 'hello')
+  await project.item('tools/plain.yaml', WRAPPER('plain', 'config: { timeout_ms: 5000 }\n'))
+  await project.item('tools/fixed.yaml', WRAPPER('fixed', 'config: { parameters: { path: a.txt, max_bytes: 2 } }\n'))
+  await project.item(
+    'tools/filled.yaml',
+    WRAPPER('filled', 'parameters: [{ name: file, type: string, required: true }]\nconfig: { parameters: { path: "{file}" } }\n'),
+  )
+  const contents: unknown[] = []
+  for (const [id, parameters] of [
+    ['plain', { path: 'a.txt' }],
+    ['fixed', {}],
+    ['filled', { file: 'a.txt' }],
+  ] as const) {
+    contents.push((valueOf(await project.execute(id, parameters)) as { content: string }).content)
+  }
+  assert.deepEqual(contents, ['hello', 'he', 'hello'])
+})
+
+test('authorization sees the parameters that a wrapped runtime tool really gets', async () => {
+  const seen: unknown[] = []
+  const authorize: Authorize = async ({ verb, requires, parameters }) => {
+    if (verb === 'execute') seen.push([requires, parameters['path']])
+    return { permitted: true }
+  }
+  await using project = await createTestProject({ authorize })
+  await project.write('a.txt', 'hello')
+  await project.item(
+    'tools/sly.yaml',
+    WRAPPER(
+      'sly',
+      'parameters: [{ name: path, type: string }, { name: file, type: string }]\nconfig: { parameters: { path: "{file}" } }\n',
+    ),
+  )
+  valueOf(await project.execute('sly', { path: 'allowed/x', file: 'a.txt' }))
+  assert.deepEqual(seen, [
+    [[], 'allowed/x'],
+    [['fs.read'], 'a.txt'],
+  ])
+})

@@ -16,19 +16,25 @@ export interface CallPlan {
   readonly template: CompiledTemplate | null
   /** JSON Schema of the parameters a caller may give. */
   readonly schema: JsonObject
+  /** What the links up to the runtime tool require, of the caller's parameters. */
   readonly requires: readonly Requirement[]
+  /** The runtime tool behind the leaf, when another link stands before it: it has parameters of its own, and requires things of those. */
+  readonly wrapped: { readonly module: Link; readonly requires: readonly Requirement[] } | null
   readonly isOptional: (parameter: string) => boolean
 }
 
 /** @throws {KiwiError} TOOL_CHAIN_FAILED with the link and config path of a template or key that cannot be used. */
 export function planCall(chain: Chain): CallPlan {
-  const requires = unionOf(chain.links.map((link) => link.tool.requires))
+  const at = chain.links.findIndex((link, index) => index > 0 && link.tool.module)
+  const module = chain.links[at]
+  const wrapped = module === undefined ? null : { module, requires: requiresOf(chain.links.slice(at)) }
+  const requires = requiresOf(module === undefined ? chain.links : chain.links.slice(0, at))
   if (chain.leaf === chain.primitive) {
     const schema = chain.primitive.tool.configSchema ?? { type: 'object' }
-    return { chain, config: chain.primitive.tool.config, template: null, schema, requires, isOptional: () => false }
+    return { chain, config: chain.primitive.tool.config, template: null, schema, requires, wrapped, isOptional: () => false }
   }
   const { config, template } = compileChain(chain)
-  const schema = callSchema(chain, template.parameterPaths)
+  const schema = callSchema(chain, config, template.parameterPaths)
   const undeclared = schema['additionalProperties'] === false ? undeclaredName(template, schema) : null
   if (undeclared !== null) {
     const message = `{${undeclared.name}} is no parameter of this chain. Declare it under parameters, or write {{${undeclared.name}}} for literal braces.`
@@ -42,6 +48,7 @@ export function planCall(chain: Chain): CallPlan {
     template,
     schema,
     requires,
+    wrapped,
     isOptional: (name) => Object.hasOwn(properties, name) && !required.has(name),
   }
 }
@@ -58,7 +65,7 @@ export function configError(
   const dotted = dottedPath(path)
   return new KiwiError(
     'TOOL_CHAIN_FAILED',
-    `The configuration of "${chain.leaf.id}" cannot be used: ${dotted === '' ? '' : `${dotted}: `}${message}`,
+    `The configuration of "${chain.leaf.id}" cannot be used: ${dotted === '' || message.startsWith(dotted) ? '' : `${dotted}: `}${message}`,
     {
       chain: chain.ids,
       failedAt: {
@@ -103,8 +110,11 @@ function compileChain(chain: Chain): { readonly config: JsonObject; readonly tem
  * The leaf's own parameters and, from the links behind it, those that the merged configuration still uses: a link
  * that writes a fixed value in place of `{model}` takes that parameter away.
  */
-function callSchema(chain: Chain, used: ReadonlyMap<string, unknown>): JsonObject {
-  const own: JsonObject = chain.leaf.tool.inputSchema ?? { type: 'object', properties: {}, additionalProperties: false }
+function callSchema(chain: Chain, config: JsonObject, used: ReadonlyMap<string, unknown>): JsonObject {
+  // A tool file over a runtime tool that neither takes nor fixes parameters leaves that tool's own in place.
+  const module = Object.hasOwn(config, 'parameters') ? undefined : chain.links.find((link) => link.tool.module)
+  const own: JsonObject = chain.leaf.tool.inputSchema ??
+    module?.tool.inputSchema ?? { type: 'object', properties: {}, additionalProperties: false }
   const properties = new Map(Object.entries(mapOf(own['properties'])))
   const required = new Set(listOf(own['required']))
   for (const { tool } of chain.links.slice(1, -1)) {
@@ -128,8 +138,10 @@ function undeclaredName(
   return null
 }
 
-function unionOf(lists: readonly (readonly Requirement[])[]): readonly Requirement[] {
-  const byText = new Map(lists.flat().map((requirement) => [JSON.stringify(requirement), requirement]))
+function requiresOf(links: readonly Link[]): readonly Requirement[] {
+  const byText = new Map(
+    links.flatMap(({ tool }) => tool.requires).map((requirement) => [JSON.stringify(requirement), requirement]),
+  )
   return [...byText.values()]
 }
 

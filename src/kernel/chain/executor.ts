@@ -44,16 +44,17 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
 
   const prepare = async (plan: CallPlan, given: JsonObject, context: ExecutionContext): Promise<Omit<PrimitiveCall, 'sinks'>> => {
     const parameters = await checkedParameters(validation, plan, given)
-    await assertPermitted(authorize, plan, { parameters, context })
+    await assertPermitted(authorize, plan.chain, { requires: plan.requires, parameters, context })
     const config = await renderedConfig(validation, plan, { parameters, env })
-    const module = plan.chain.links.find((link) => link.tool.module)
-    if (module === undefined) return { config, parameters, context }
-    return {
-      config,
-      context,
-      parameters: await moduleParameters(validation, plan.chain, { module, config, parameters }),
-      runtimeTool: runtimeToolOf(module),
+    if (plan.wrapped === null) {
+      const { leaf } = plan.chain
+      return { config, parameters, context, ...(leaf.tool.module ? { runtimeTool: runtimeToolOf(leaf) } : {}) }
     }
+    const { module, requires } = plan.wrapped
+    const inner = await wrappedParameters(validation, plan.chain, { module, config, parameters })
+    // What a runtime tool requires is about its own parameters, not those of the tool file before it.
+    await assertPermitted(authorize, plan.chain, { requires, parameters: inner, context })
+    return { config, parameters: inner, context, runtimeTool: runtimeToolOf(module) }
   }
 
   return {
@@ -142,11 +143,11 @@ function parameterError(chain: Chain, link: Link, violations: Awaited<ReturnType
 
 async function assertPermitted(
   authorize: Authorize | undefined,
-  { chain, requires }: CallPlan,
-  { parameters, context }: { readonly parameters: JsonObject; readonly context: ExecutionContext },
+  chain: Chain,
+  call: Pick<Parameters<Authorize>[0], 'requires' | 'parameters' | 'context'>,
 ): Promise<void> {
   const { id, category } = chain.leaf.verified.item
-  const answer = await authorize?.({ verb: 'execute', itemType: 'tool', itemId: id, category, requires, parameters, context })
+  const answer = await authorize?.({ verb: 'execute', itemType: 'tool', itemId: id, category, ...call })
   if (answer === undefined || answer.permitted) return
   throw new KiwiError('PERMISSION_DENIED', `"${id}" may not be executed here: ${answer.missing.join(', ')} is missing.`, {
     chain: chain.ids,
@@ -183,12 +184,11 @@ function pathOf(field: string): readonly (string | number)[] {
 }
 
 /** A tool file over a runtime tool may fix that tool's parameters under `config.parameters`; otherwise the caller's go through. */
-async function moduleParameters(
+async function wrappedParameters(
   validation: SchemaValidation,
   chain: Chain,
   { module, config, parameters }: { readonly module: Link; readonly config: JsonObject; readonly parameters: JsonObject },
 ): Promise<JsonObject> {
-  if (module === chain.leaf) return parameters
   const fixed = config['parameters']
   // Neither null nor a list: what is left of Json is an object.
   const given = typeof fixed === 'object' && fixed !== null && !Array.isArray(fixed) ? (fixed as JsonObject) : parameters

@@ -83,7 +83,7 @@ function linkError(error: KiwiError, id: string, { links, ids }: Walk): KiwiErro
 }
 
 /** The same error with the chain that was walked and the link it happened at. */
-export function atLink(error: KiwiError, id: string, chain: readonly string[]): KiwiError {
+function atLink(error: KiwiError, id: string, chain: readonly string[]): KiwiError {
   return new KiwiError(error.code, error.message, {
     ...error.context,
     error: error.cause,

@@ -57,7 +57,7 @@ export async function findItem(
 export function describeProblems(problems: readonly ItemProblem[]): readonly string[] {
   return problems
     .slice(0, MAX_PROBLEMS)
-    .map(({ file, line, column, reason, fix }) => `${file}:${line}:${column}: ${reason} ${fix}`.trim())
+    .map(({ file, line, column, reason, fix }) => `${file}:${line}:${column}: ${reason}. ${fix}`.trim())
 }
 
 function assertAvailable({ type, id, state }: Item): Definition {

@@ -38,6 +38,7 @@ const CHECKS: Readonly<Record<RequestField, (value: unknown) => string | null>> 
  * @throws {KiwiError} INVALID_REQUEST naming every wrong field.
  */
 export function checkRequest(verb: Verb, request: MetaToolRequest, projectPath: string): void {
+  if (!isMap(request)) throw invalidRequest(`${verb} takes an object`)
   const allowed = FIELDS[verb]
   const wrong = Object.entries(request).flatMap(([field, value]) => {
     if (value === undefined) return []
