@@ -3,9 +3,10 @@ import { test } from 'node:test'
 import { anthropicMessages } from '../../../../src/harness/base/wires/anthropic-messages.ts'
 import type { LiveDelta } from '../../../../src/harness/base/wires/wire.ts'
 import { anthropicStream, foldText } from './folded-bytes.ts'
+import type { StreamedEvent } from './folded-bytes.ts'
 import { anthropicCut, anthropicOverloaded, anthropicWhole } from './recorded-streams.ts'
 
-const fold = (...events: Parameters<typeof anthropicStream>) => foldText(anthropicMessages, anthropicStream(...events))
+const fold = (...events: readonly StreamedEvent[]) => foldText(anthropicMessages, anthropicStream(...events))
 const toolUse = (id: string, input: unknown = {}) => ({
   type: 'content_block_start',
   index: 0,

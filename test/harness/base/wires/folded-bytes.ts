@@ -19,8 +19,14 @@ export function foldText(wire: Wire, text: string, onDelta?: (delta: LiveDelta) 
   return foldPieces(wire, [Buffer.from(text)], onDelta)
 }
 
+/** One Anthropic event. */
+export interface StreamedEvent {
+  readonly type: string
+  readonly [field: string]: unknown
+}
+
 /** Anthropic events as their stream: the event name is the data's type. */
-export function anthropicStream(...events: readonly { readonly type: string; readonly [field: string]: unknown }[]): string {
+export function anthropicStream(...events: readonly StreamedEvent[]): string {
   return events.map((event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`).join('')
 }
 
