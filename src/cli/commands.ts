@@ -3,12 +3,16 @@ import type { CliContext } from './context.ts'
 import type { ExitCode } from './exit-codes.ts'
 import { packageVersion } from './package-root.ts'
 
+/** What `main` needs to know to make a verb's context. */
+export interface GlobalOptions {
+  readonly project: string | undefined
+  /** The verb makes the project folder: the given one, else the current one, never one above it. */
+  readonly makesProject: boolean
+}
+
 /** How `main` runs what was parsed: with the global options, and the verb bound to its own arguments. */
 export interface ProgramOptions {
-  readonly run: (
-    options: { readonly project: string | undefined },
-    verb: (context: CliContext) => Promise<ExitCode>,
-  ) => Promise<void>
+  readonly run: (options: GlobalOptions, verb: (context: CliContext) => Promise<ExitCode>) => Promise<void>
   /** Receives what the parser would write to stderr. */
   readonly writeError: (text: string) => void
 }
@@ -31,7 +35,9 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
   const on: On = (command, verb) => {
     // Commander passes the declared arguments, then the options, then the command itself; each verb declares the same list.
     command.action(async (...args: unknown[]) =>
-      run(program.opts(), (context) => verb(context, ...(args.slice(0, -1) as never[]))),
+      run({ project: program.opts()['project'], makesProject: command.name() === 'init' }, (context) =>
+        verb(context, ...(args.slice(0, -1) as never[])),
+      ),
     )
   }
   addThreadVerbs(program, on)

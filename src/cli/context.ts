@@ -7,8 +7,6 @@ export interface CliContext {
   readonly output: Output
   /** Absolute. */
   readonly projectPath: string
-  /** What `init` makes a project: the given folder, else the current one, never one above it. */
-  readonly initPath: string
   readonly env: NodeJS.ProcessEnv
   /** Folder the command was typed in; file arguments are relative to it. */
   readonly cwd: string

@@ -92,7 +92,7 @@ rules:
   - name: answer
     when: { last_result: count_words }
     reply:
-      text: "Scripted answer: the instructions of this thread have {{ results.count_words.last.result.words }} words."
+      text: "Scripted answer: the instructions of this thread have {{ results.count_words.last.words }} words."
 `,
   },
 ]

@@ -14,6 +14,8 @@ export interface FollowOptions {
   /** Events after this one are given to `onEvent`, each once and in order. */
   readonly sinceSeq: number
   readonly onEvent: (event: ThreadEventRow) => void
+  /** Shown as a share in the status line; null shows the tokens alone. */
+  readonly contextLimit: number | null
   /** Stops following; the thread goes on. */
   readonly signal: AbortSignal
 }
@@ -34,13 +36,20 @@ export async function follow(options: FollowOptions): Promise<Followed> {
   const stop = new AbortController()
   const signal = AbortSignal.any([options.signal, stop.signal])
   const live = createLiveText(screen)
-  const drain = createEventDrain(options)
+  const seen = { contextTokens: 0 }
+  const onEvent = (event: ThreadEventRow): void => {
+    if (event.event_type === 'cost_update') seen.contextTokens = numberIn(event.payload, 'input_tokens')
+    options.onEvent(event)
+  }
+  const drain = createEventDrain({ ...options, onEvent })
   const refresh = (): void => {
     drain()
-    screen.set(statusText(threads.get(threadId)))
+    screen.set(statusText(threads.get(threadId), { used: seen.contextTokens, limit: options.contextLimit }))
   }
   const timer = setInterval(refresh, REFRESH_MS)
-  const watching = keepWatching({ threads, threadId, signal, onLive: (message) => live.take(message) })
+  // A committed event is announced in order with the text around it, and read from the registry like every other.
+  const onLive = (message: JsonObject): void => (message['type'] === 'event' ? drain() : live.take(message))
+  const watching = keepWatching({ threads, threadId, signal, onLive })
   try {
     await untilSettled(threads, [threadId], { signal: options.signal })
   } finally {
@@ -107,16 +116,17 @@ async function keepWatching(options: {
 
 function createLiveText(screen: StatusLine): { take(live: JsonObject): void; end(): void; lastText(): string } {
   const filter = createTerminalFilter()
-  const state = { turn: -1, text: '' }
+  const state = { attempt: '', text: '' }
   return {
     take(live) {
       if (live['type'] === 'tool_call') state.text = '' // what was said before a call is not the answer
       const text = textOfLive(live)
       if (text === null) return
-      const turn = numberIn(live, 'turn')
-      if (turn !== state.turn) {
+      // A call that is made again begins its answer again.
+      const attempt = `${numberIn(live, 'turn')}/${numberIn(live, 'attempt')}`
+      if (attempt !== state.attempt) {
         screen.freshLine()
-        state.turn = turn
+        state.attempt = attempt
         state.text = ''
       }
       state.text += text
@@ -132,13 +142,13 @@ function textOfLive(live: JsonObject): string | null {
   return live['type'] === 'text' && typeof live['text'] === 'string' ? live['text'] : null
 }
 
-function statusText(row: ThreadRow): string {
-  const context = row.total_usage['context_percent']
+function statusText(row: ThreadRow, context: { readonly used: number; readonly limit: number | null }): string {
+  const share = context.limit === null ? count(context.used) : `${Math.floor((context.used / Math.max(1, context.limit)) * 100)}%`
   return [
     statusOf(row),
     `turn ${row.turn}`,
     `${count(tokensOf(row.total_usage))} tokens`,
     dollars(numberIn(row.total_usage, 'cost_nano')),
-    ...(typeof context === 'number' ? [`context ${Math.round(context)}%`] : []),
+    `context ${share}`,
   ].join(' · ')
 }

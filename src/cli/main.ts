@@ -18,7 +18,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   let exitCode: ExitCode = EXIT.ok
   const program = createProgram({
     run: async (options, verb) => {
-      exitCode = await verb(createContext(output, options.project))
+      const cwd = process.cwd()
+      const projectPath = options.makesProject ? resolve(cwd, options.project ?? '.') : existingProject(cwd, options.project)
+      exitCode = await verb(createContext(output, { cwd, projectPath }))
     },
     writeError: (text) => usage.push(text),
   })
@@ -33,12 +35,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.exitCode = exitCode
 }
 
-function createContext(output: Output, project: string | undefined): CliContext {
-  const cwd = process.cwd()
+function existingProject(cwd: string, given: string | undefined): string {
+  return projectPathOf({ given, cwd, home: process.env['HOME'] })
+}
+
+function createContext(output: Output, { cwd, projectPath }: { readonly cwd: string; readonly projectPath: string }): CliContext {
   return {
     output,
-    projectPath: projectPathOf({ given: project, cwd, home: process.env['HOME'] }),
-    initPath: resolve(cwd, project ?? '.'),
+    projectPath,
     env: process.env,
     cwd,
     stderr: process.stderr,

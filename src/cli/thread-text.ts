@@ -53,10 +53,17 @@ export function eventLine(event: Pick<ThreadEventRow, 'ts' | 'event_type' | 'pay
   return `${head}${clip(facts.join(' '), Math.max(20, width - head.length))}`.trimEnd()
 }
 
-/** A thread's result as text: a string as it is, anything else as JSON; empty for none. */
+/** A thread's result as text: its `text` (or itself, when it is one) as it is, anything else as JSON; empty for none. */
 export function resultText(result: ThreadRow['result']): string {
   if (result === null) return ''
+  if (typeof result === 'object' && 'text' in result && typeof result['text'] === 'string') return result['text']
   return typeof result === 'string' ? result : JSON.stringify(result, null, 2)
+}
+
+/** Why a thread failed, where its result says so; null where it does not. */
+export function failureText(result: ThreadRow['result']): string | null {
+  if (typeof result !== 'object' || result === null || !('message' in result)) return null
+  return typeof result['message'] === 'string' ? result['message'] : null
 }
 
 /** What a person who follows a thread wants to see of an event, besides the streamed text; null for the rest. */

@@ -16,7 +16,9 @@ export interface ScriptedProject {
 }
 
 /** `kiwi init` in a new folder; the model plays the scenario that init wrote, or another one given. */
-export async function createScriptedProject(scenario?: Parameters<typeof startScriptedModel>[0]['scenario']): Promise<ScriptedProject> {
+export async function createScriptedProject(
+  scenario?: Parameters<typeof startScriptedModel>[0]['scenario'],
+): Promise<ScriptedProject> {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'kiwi-cli-')))
   const path = join(root, 'project')
   const home = { HOME: join(root, 'home'), USER_SPACE: join(root, 'user-space') }

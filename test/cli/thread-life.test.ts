@@ -35,9 +35,15 @@ test('ps, show, wait, tail and the transcript agree on the thread', async () => 
   const { events, ...shown } = JSON.parse(show.stdout)
   assert.deepEqual(shown, row)
   assert.deepEqual(JSON.parse(wait.stdout), [row])
-  const tailed = tail.stdout.trim().split('\n').map((line) => JSON.parse(line))
+  const tailed = tail.stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
   assert.deepEqual(events, tailed.slice(-events.length))
-  const transcript = readFileSync(join(project.path, row.transcript_path), 'utf8').trim().split('\n').map((line) => JSON.parse(line))
+  const transcript = readFileSync(join(project.path, row.transcript_path), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
   assert.deepEqual(
     transcript.map(({ type }) => type),
     tailed.map(({ event_type }) => event_type),
@@ -53,7 +59,15 @@ test('ps without --all shows unfinished threads only and says where the others a
 })
 
 test('an unknown thread is an error with a suggestion for every verb that takes an id', async () => {
-  for (const args of [['show', 'nope'], ['tail', 'nope'], ['wait', 'nope'], ['pause', 'nope'], ['resume', 'nope'], ['cancel', 'nope'], ['inject', 'nope', 'x']]) {
+  for (const args of [
+    ['show', 'nope'],
+    ['tail', 'nope'],
+    ['wait', 'nope'],
+    ['pause', 'nope'],
+    ['resume', 'nope'],
+    ['cancel', 'nope'],
+    ['inject', 'nope', 'x'],
+  ]) {
     const { code, stdout } = await project.run(...args, '-o', 'json')
     assert.equal(code, 1, args.join(' '))
     assert.equal(JSON.parse(stdout).error.code, 'THREAD_NOT_FOUND', args.join(' '))

@@ -36,7 +36,10 @@ function execute(item_id: string, parameters: object): Promise<Record<string, un
 
 test('the Inspector lists the five tools', async () => {
   const { tools } = await inspect('--method', 'tools/list')
-  assert.deepEqual((tools as { name: string }[]).map(({ name }) => name), ['search', 'load', 'execute', 'sign', 'help'])
+  assert.deepEqual(
+    (tools as { name: string }[]).map(({ name }) => name),
+    ['search', 'load', 'execute', 'sign', 'help'],
+  )
 })
 
 test('one Inspector process spawns a thread and gets its id at once; a second one gets the result', async () => {

@@ -30,7 +30,7 @@ async function connect(era: keyof typeof ERAS): Promise<Session> {
     client,
     async call(name, args) {
       const result: CallToolResult = await client.callTool({ name, arguments: args })
-      return { ...result.structuredContent, isError: result.isError === true }
+      return { ...(result.structuredContent as Record<string, unknown>), isError: result.isError === true }
     },
   }
 }
@@ -46,9 +46,15 @@ for (const era of ['legacy', 'modern'] as const) {
 
     test('the five meta-tools are listed in at most 8 KB, with honest annotations', async () => {
       const { tools } = await session.client.listTools()
-      assert.deepEqual(tools.map(({ name }) => name), TOOLS)
+      assert.deepEqual(
+        tools.map(({ name }) => name),
+        TOOLS,
+      )
       assert.ok(Buffer.byteLength(JSON.stringify(tools)) <= MAX_SCHEMA_BYTES)
-      assert.deepEqual(tools.filter(({ annotations }) => annotations?.readOnlyHint === true).map(({ name }) => name), ['search', 'help'])
+      assert.deepEqual(
+        tools.filter(({ annotations }) => annotations?.readOnlyHint === true).map(({ name }) => name),
+        ['search', 'help'],
+      )
       assert.equal(tools.find(({ name }) => name === 'sign')?.annotations?.destructiveHint, true)
     })
 
@@ -78,7 +84,10 @@ for (const era of ['legacy', 'modern'] as const) {
     })
 
     test('a tool that does not exist is a protocol error, and the server goes on', async () => {
-      await assert.rejects(session.client.callTool({ name: 'nope', arguments: {} }), (error: unknown) => ProtocolError.isInstance(error) && error.code === -32_602)
+      await assert.rejects(
+        session.client.callTool({ name: 'nope', arguments: {} }),
+        (error: unknown) => ProtocolError.isInstance(error) && error.code === -32_602,
+      )
       assert.equal((await session.call('help', {})).isError, false)
     })
 

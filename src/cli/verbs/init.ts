@@ -13,16 +13,17 @@ const EXAMPLE_ITEMS: readonly { readonly type: ItemType; readonly id: string; re
 ]
 
 /**
- * `kiwi init`: makes the current folder (or `-C DIR`) a project. Never overwrites, and signs only what it wrote itself, so that running it
- * in a cloned project trusts nothing of that project.
+ * `kiwi init`: makes the current folder (or `-C DIR`) a project. Never overwrites, and signs only files that are to the byte what it
+ * writes, so that running it in a cloned project trusts nothing of that project, and running it again finishes what was cut short.
  */
 export async function init(context: CliContext): Promise<ExitCode> {
-  const project = context.initPath
+  const project = context.projectPath
   for (const folder of PROJECT_FOLDERS) mkdirSync(join(project, folder), { recursive: true })
   const created = EXAMPLE_FILES.filter(({ path, text }) => createFile(join(project, path), text)).map(({ path }) => path)
   const ignored = ignoreThreads(project)
-  const signed = created.includes('.ai/config.yaml') ? [signConfig(project)] : []
-  const failure = await withKiwi({ ...context, projectPath: project }, (kiwi) => signItems(kiwi, project, { created, signed }))
+  const own = EXAMPLE_FILES.filter(({ path, text }) => readFileSync(join(project, path), 'utf8') === text).map(({ path }) => path)
+  const signed = own.includes('.ai/config.yaml') ? [signConfig(project)] : []
+  const failure = await withKiwi(context, (kiwi) => signItems(kiwi, project, { own, signed }))
   if (failure !== null) {
     context.output.failure(failure)
     return exitCodeOfError(failure.error.code)
@@ -48,7 +49,8 @@ function createFile(path: string, text: string): boolean {
 function ignoreThreads(project: string): boolean {
   const path = join(project, '.gitignore')
   const text = existsSync(path) ? readFileSync(path, 'utf8') : ''
-  if (text.split('\n').some((line) => ['.ai/threads', '.ai/threads/', '/.ai/threads', '/.ai/threads/'].includes(line.trim()))) return false
+  if (text.split('\n').some((line) => ['.ai/threads', '.ai/threads/', '/.ai/threads', '/.ai/threads/'].includes(line.trim())))
+    return false
   appendFileSync(path, `${text === '' || text.endsWith('\n') ? '' : '\n'}${IGNORED_FOLDER}\n`)
   return true
 }
@@ -57,9 +59,9 @@ function ignoreThreads(project: string): boolean {
 async function signItems(
   kiwi: Kiwi,
   project: string,
-  { created, signed }: { readonly created: readonly string[]; readonly signed: string[] },
+  { own, signed }: { readonly own: readonly string[]; readonly signed: string[] },
 ): Promise<(Awaited<ReturnType<ReturnType<Kiwi['kernel']>['sign']>> & { readonly success: false }) | null> {
-  for (const { type, id, path } of EXAMPLE_ITEMS.filter((item) => created.includes(item.path))) {
+  for (const { type, id, path } of EXAMPLE_ITEMS.filter((item) => own.includes(item.path))) {
     const result = await kiwi.kernel(project).sign({ item_type: type, item_id: id, source: 'project' })
     if (!result.success) return result
     signed.push(path)
@@ -69,7 +71,10 @@ async function signItems(
 
 function initText(created: readonly string[], ignored: boolean): string {
   const lines = [...created.map((path) => `  ${path}`), ...(ignored ? [`  .gitignore: ${IGNORED_FOLDER}`] : [])]
-  const written = lines.length === 0 ? ['Everything was there already; nothing was changed.'] : ['Wrote, and signed what can be signed:', ...lines]
+  const written =
+    lines.length === 0
+      ? ['Everything was there already; nothing was changed.']
+      : ['Wrote, and signed what can be signed:', ...lines]
   return [
     ...written,
     '',

@@ -4,12 +4,13 @@ import type { ErrorEnvelope } from '../../kernel/errors.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { ThreadEventRow, ThreadRow } from '../../threads/threads-client.ts'
 import { parseAssignments } from '../assignments.ts'
+import { contextLimitOf } from '../context-limit.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { executeTool } from '../execute-tool.ts'
 import { EXIT, exitCodeOfError, exitCodeOfThread, type ExitCode } from '../exit-codes.ts'
 import { follow, type Followed } from '../follow.ts'
 import { createStatusLine } from '../status-line.ts'
-import { noteOf, resultText, threadSummary } from '../thread-text.ts'
+import { failureText, noteOf, resultText, threadSummary } from '../thread-text.ts'
 import { inputTypes } from './items.ts'
 
 export interface RunOptions {
@@ -72,7 +73,8 @@ export async function followOnScreen(context: CliContext, kiwi: Kiwi, threadId: 
     const note = noteOf(event, width)
     if (note !== null) screen.line(note)
   }
-  return follow({ threads, threadId, screen, sinceSeq: 0, onEvent, signal: context.interrupt() })
+  const contextLimit = contextLimitOf(kiwi.config, threads.get(threadId))
+  return follow({ threads, threadId, screen, sinceSeq: 0, onEvent, contextLimit, signal: context.interrupt() })
 }
 
 function reportFollowed(context: CliContext, followed: Followed): ExitCode {
@@ -84,8 +86,10 @@ function reportFollowed(context: CliContext, followed: Followed): ExitCode {
     if (output.json) output.data(row, () => '')
     return EXIT.interrupted
   }
+  const failure = row.status === 'error' ? failureText(row.result) : null
+  if (failure !== null) output.talk(`error: ${failure}`)
   output.talk(threadSummary(row))
-  const result = resultText(row.result)
+  const result = failure === null ? resultText(row.result) : ''
   const isOnScreen = process.stdout.isTTY && context.stderr.isTTY && result === followed.lastText.trim()
   if (output.json || (result !== '' && !isOnScreen)) output.data(row, () => result)
   const code = exitCodeOfThread(row) ?? EXIT.failed

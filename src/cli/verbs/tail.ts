@@ -1,4 +1,5 @@
 import type { ThreadEventRow } from '../../threads/threads-client.ts'
+import { contextLimitOf } from '../context-limit.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { EXIT, exitCodeOfThread, type ExitCode } from '../exit-codes.ts'
 import { follow } from '../follow.ts'
@@ -16,7 +17,7 @@ export async function tail(
   const print = (event: ThreadEventRow): void => output.record(event, () => eventLine(event, width))
   return withKiwi(context, async (kiwi) => {
     const threads = kiwi.threads(context.projectPath)
-    threads.get(threadId) // an unknown thread is an error, not an empty list
+    const contextLimit = contextLimitOf(kiwi.config, threads.get(threadId)) // an unknown thread is an error, not an empty list
     const [newest] = threads.events(threadId, { last: 1 })
     const events = options.lines === 0 ? [] : threads.events(threadId, { last: Math.min(options.lines, MAX_LINES) })
     events.forEach(print)
@@ -27,7 +28,15 @@ export async function tail(
       screen.freshLine()
       print(event)
     }
-    const followed = await follow({ threads, threadId, screen, sinceSeq, onEvent, signal: context.interrupt() })
+    const followed = await follow({
+      threads,
+      threadId,
+      screen,
+      sinceSeq,
+      onEvent,
+      contextLimit,
+      signal: context.interrupt(),
+    })
     return followed.kind === 'interrupted' ? EXIT.interrupted : (exitCodeOfThread(followed.row) ?? EXIT.failed)
   })
 }
