@@ -103,7 +103,7 @@ export interface Bench {
   readonly bus: LiveBus
   readonly problems: unknown[]
   /** Waits until the thread is in one of these statuses. */
-  until(threadId: string, ...statuses: ThreadRow['status'][]): Promise<ThreadRow>
+  readonly until: (threadId: string, ...statuses: ThreadRow['status'][]) => Promise<ThreadRow>
 }
 
 export type EngineKind = 'sqlite' | 'memory'

@@ -2,7 +2,7 @@ import { KiwiError } from '../../kernel/errors.ts'
 import type { JsonObject } from '../../json.ts'
 import { isoTime } from '../clock.ts'
 import type { Clock } from '../clock.ts'
-import type { Signal } from '../engine.ts'
+import type { Signal, Status } from '../engine.ts'
 import { createLedger } from '../ledger/ledger.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { cancelBelow, insertSignal, markCancel, pauseIsPending } from '../signals/signals.ts'
@@ -11,6 +11,7 @@ import { integer } from '../store/columns.ts'
 import type { Store } from '../store/open-store.ts'
 import { getThread, listEvents, listMessages, listThreads } from '../store/thread-rows.ts'
 import type { ThreadsClient } from '../threads-client.ts'
+import { prepareEvent } from '../transcript/transcript-line.ts'
 import { spawnThread } from './spawn.ts'
 import { waitForThreads } from './wait.ts'
 
@@ -73,7 +74,12 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       await wake(threadId)
       return seq
     },
-    wait: (threadIds, waitOptions) => waitForThreads(store, threadIds, waitOptions),
+    async wait(threadIds, waitOptions) {
+      // Nothing moves without a host: one that was killed is started again by whoever waits for its threads.
+      const moving = threadIds.filter((threadId) => isMoving(getThread(store, threadId).status))
+      for (const threadId of moving) await wake(threadId)
+      return waitForThreads(store, threadIds, waitOptions)
+    },
     async watch(threadId, onLive, signal) {
       getThread(store, threadId)
       await options.watchLive(threadId, onLive, signal)
@@ -83,6 +89,8 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     },
   }
 }
+
+const isMoving = (status: Status): boolean => status === 'spawning' || status === 'running'
 
 const DURABLE: ReadonlySet<Signal['kind']> = new Set(['cancel', 'resume', 'budget', 'approval'])
 
@@ -119,7 +127,7 @@ function writeEvent(
   event: { readonly threadId: string; readonly type: string; readonly payload: JsonObject; readonly nowIso: string },
 ): number {
   store.touch()
-  const row = store.statement(INSERT_EVENT).get(event.threadId, event.nowIso, event.type, JSON.stringify(event.payload))
+  const row = store.statement(INSERT_EVENT).get(event.threadId, event.nowIso, event.type, prepareEvent(event, null).payloadJson)
   if (row === undefined) throw new KiwiError('INTERNAL', `The event ${event.type} of thread ${event.threadId} was not written.`)
   return integer(row, 'seq')
 }

@@ -10,7 +10,7 @@ import { KiwiError } from '../../../src/kernel/errors.ts'
 interface Book {
   readonly store: Store
   readonly ledger: Ledger
-  open(threadId: string, parentThreadId: string | null, grantedNano: number | null): void
+  readonly open: (threadId: string, parentThreadId: string | null, grantedNano: number | null) => void
 }
 
 /** A ledger over a registry whose foreign keys are off, so that accounts need no threads. */
@@ -154,7 +154,10 @@ test('no sequence of spawns, reservations, settlements, crashes and ends breaks 
     let spentNano = 0
     let turn = 0
     const settleWhere = (threadId: string): void => {
-      for (const entry of held.splice(0)) entry.threadId === threadId ? (spentNano += entry.amount) : held.push(entry)
+      for (const entry of held.splice(0)) {
+        if (entry.threadId === threadId) spentNano += entry.amount
+        else held.push(entry)
+      }
     }
     open('root', null, 100_000)
     for (let step = 0; step < 120; step += 1) {
