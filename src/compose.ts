@@ -32,7 +32,7 @@ import type { ThreadsClient } from './threads/threads-client.ts'
 import { createTranscripts } from './threads/transcript/transcripts.ts'
 
 /** The shipped `.ai` tree: beside `src` in a checkout, beside the built `src` in the package. */
-export const SYSTEM_SPACE: string = fileURLToPath(new URL('../system', import.meta.url))
+const SYSTEM_SPACE: string = fileURLToPath(new URL('../system', import.meta.url))
 
 export interface KiwiOptions {
   readonly projectPath: string
