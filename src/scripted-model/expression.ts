@@ -7,7 +7,8 @@ import type { Conversation, SeenResult } from './conversation.ts'
  *
  *   turn, user, first_user, model, system
  *   results.NAME.last | first | all | count    parsed tool results by tool name, or by item for `execute`; `all` is a list
- *   length(x)  sum(list, 'field')  where(list, 'field', value)  ending(list, 'field', '.md')  take(list, n)  json(x)
+ *   length(x)  sum(list, 'field')  where(list, 'field', value)  take(list, n)  json(x)
+ *   ending(list, 'field', '.md')  not_starting(list, 'field', '.')
  *   nth(list, n)                               element n from 0, or the last one of a shorter list
  *   unique(list, 'field')                      the first element for each value of the field
  *   table(list, 'Header=field', …)             a Markdown table, one row for each element
@@ -195,6 +196,10 @@ const FUNCTIONS: Readonly<Record<string, (args: readonly Json[]) => Json>> = {
   where: ([value, field, wanted]) => asList(value, 'where').filter((element) => fieldOf(element, field, 'where') === wanted),
   ending: ([value, field, suffix]) =>
     asList(value, 'ending').filter((element) => asText(fieldOf(element, field, 'ending')).endsWith(asText(suffix))),
+  not_starting: ([value, field, prefix]) =>
+    asList(value, 'not_starting').filter(
+      (element) => !asText(fieldOf(element, field, 'not_starting')).startsWith(asText(prefix)),
+    ),
   nth: ([value, at]) => nth(asList(value, 'nth'), Number(at)),
   unique: ([value, field]) => unique(asList(value, 'unique'), field),
   take: ([value, count]) => asList(value, 'take').slice(0, Number(count)),

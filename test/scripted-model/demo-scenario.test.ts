@@ -81,6 +81,7 @@ async function runDemo(
 }
 
 const files = {
+  '.hidden': 'KEY=1\n',
   'a.txt': 'one\ntwo\n',
   'b.md': '# B\n',
   'c.json': '{}\n',
@@ -95,7 +96,7 @@ for (const wire of ['anthropic_messages', 'openai_chat'] as const) {
     const result = await runDemo(context, wire, project)
     const report = await readFile(join(project, 'reports', 'kiwi-report.md'), 'utf8')
     assert.deepEqual([result.end, result.turns], ['done', 11])
-    assert.match(report, /- Files: 6\n- Bytes: 38\n/)
+    assert.match(report, /- Files: 7\n- Bytes: 44\n/)
     assert.match(report, /- Files read: 4\n- Bytes of the files read: 25\n/)
     assert.match(report, /\| a\.txt \| 8 \| 2 \|\n\| b\.md \| 4 \| 1 \|\n\| c\.json \| 3 \| 1 \|\n\| d\.ts \| 10 \| 1 \|\n/)
     assert.match(result.text, new RegExp(`reports/kiwi-report\\.md \\(${Buffer.byteLength(report)} bytes\\)`))

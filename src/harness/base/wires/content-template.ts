@@ -5,7 +5,7 @@ import { asArray, asObject, parseJson } from './untrusted-json.ts'
  * parsed and its content located, following chunks with the same text before and after it are read by position.
  *
  * A place is accepted only after a proof: with a probe put there, the chunk must parse to the same object with the probe as its
- * content. A string body without quotes, backslashes and control characters then stands for itself.
+ * content. A string body without quotes, backslashes and control characters then stands for itself; any other is parsed alone.
  */
 export interface ContentTemplate {
   /** The content of a chunk that fits the template; null when the chunk must be parsed. */
@@ -34,15 +34,16 @@ export function createContentTemplate(): ContentTemplate {
   return {
     read: (data) => {
       if (suffix === '') return null
-      if (data.length < prefix.length + suffix.length || !data.endsWith(suffix) || !data.startsWith(prefix)) {
+      // Comparing slices is a comparison of memory; `startsWith` and `endsWith` go character by character.
+      const end = data.length - suffix.length
+      if (end < prefix.length || data.slice(end) !== suffix || data.slice(0, prefix.length) !== prefix) {
         strangers += 1
         return null
       }
       strangers = 0
-      const content = data.slice(prefix.length, data.length - suffix.length)
-      if (NEEDS_PARSING.test(content)) return null
+      const content = data.slice(prefix.length, end)
       hits += 1
-      return content
+      return NEEDS_PARSING.test(content) ? parseLiteral(data.slice(prefix.length - 1, end + 1)) : content
     },
     learn: (data, content) => {
       if (suffix !== '' && strangers < STRANGERS_BEFORE_RELEARNING) return
@@ -53,6 +54,12 @@ export function createContentTemplate(): ContentTemplate {
       if (split !== null) [prefix, suffix] = split
     },
   }
+}
+
+/** A literal that parses to a string ends at its last quote, so what surrounds it is the template. */
+function parseLiteral(literal: string): string | null {
+  const value = parseJson(literal)
+  return typeof value === 'string' ? value : null
 }
 
 function provenSplit(data: string, content: string): readonly [string, string] | null {
