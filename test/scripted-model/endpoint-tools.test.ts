@@ -9,6 +9,7 @@ import type { JsonObject } from '../../src/json.ts'
 import { anthropicMessages } from '../../src/harness/base/wires/anthropic-messages.ts'
 import { openaiChat } from '../../src/harness/base/wires/openai-chat.ts'
 import type { Wire } from '../../src/harness/base/wires/wire.ts'
+import type { MetaToolResult } from '../../src/kernel/contract.ts'
 import { createKernel } from '../../src/kernel/kernel.ts'
 import type { StreamEvent } from '../../src/primitives/http-client/contract.ts'
 import { createHttpPrimitive } from '../../src/primitives/http-client/http-client.ts'
@@ -106,7 +107,7 @@ for (const { wire, tool, thread } of endpoints) {
   })
 }
 
-function bodyOf(answer: Readonly<Record<string, unknown>>): unknown {
-  const { result } = answer
+function bodyOf(answer: MetaToolResult): unknown {
+  const result = answer.success ? answer['result'] : null
   return typeof result === 'object' && result !== null && 'body' in result ? result.body : null
 }
