@@ -75,6 +75,8 @@ interface Latency {
   readonly p50_ms: number
   readonly p99_ms: number
   readonly max_ms: number
+  /** User and system time of one query; steadier than the clock on a shared machine. */
+  readonly cpu_ms: number
 }
 
 export async function bench(): Promise<SearchReport> {
@@ -122,10 +124,12 @@ async function measureSpaces(spaces: Spaces, indexPath: string): Promise<SearchR
 async function latencyOf(run: () => Promise<number>): Promise<Latency> {
   for (let index = 0; index < WARM_UP; index += 1) await run()
   const times: number[] = []
+  const cpuBefore = process.cpuUsage()
   for (let index = 0; index < ROUNDS; index += 1) times.push(await run())
+  const cpu = process.cpuUsage(cpuBefore)
   times.sort((left, right) => left - right)
   const at = (share: number): number => round(times[Math.min(Math.floor(times.length * share), times.length - 1)] ?? 0)
-  return { p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1) }
+  return { p50_ms: at(0.5), p99_ms: at(0.99), max_ms: at(1), cpu_ms: round((cpu.user + cpu.system) / 1000 / ROUNDS) }
 }
 
 function writeItems(spaces: Spaces): void {

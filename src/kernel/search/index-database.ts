@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 const SCHEMA_VERSION = 1
 const BUSY_TIMEOUT_MS = 5000
 
+/** The words keep their text: without it, deleted rows would still count in the averages of BM25, and the order would tell of the past. */
 const SCHEMA = `
   drop table if exists items;
   drop table if exists words;
@@ -28,7 +29,7 @@ const SCHEMA = `
   create index items_in_order on items (space_rank, id, type);
   create virtual table words using fts5 (
     name, description, body,
-    content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
+    tokenize = "unicode61 remove_diacritics 2", prefix = '2 3'
   );
   pragma user_version = ${SCHEMA_VERSION};
 `

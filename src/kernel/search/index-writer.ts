@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { DatabaseSync } from 'node:sqlite'
+import type { DatabaseSync, StatementSync } from 'node:sqlite'
 import type { ItemEntry, ItemStore } from '../items/item-store.ts'
 import type { Item, Space } from '../items/item.ts'
 import { inTransaction } from './index-database.ts'
@@ -49,6 +49,7 @@ function createRemover(database: DatabaseSync): (path: string) => void {
   const find = database.prepare('select item from items where path = ?')
   const removeWords = database.prepare('delete from words where rowid = ?')
   const removeItem = database.prepare('delete from items where item = ?')
+  for (const statement of [removeWords, removeItem]) readWideRowNumbers(statement)
   return (path) => {
     const row = find.get(path)?.['item'] ?? null
     if (row === null) return
@@ -62,6 +63,7 @@ function createPutter(database: DatabaseSync): (entry: ItemEntry, item: Item) =>
     insert into items (path, stamp, type, id, id_words, space, space_rank, category, description, version, file, available)
     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const insertWords = database.prepare('insert into words (rowid, name, description, body) values (?, ?, ?, ?)')
+  readWideRowNumbers(insertWords)
   return (entry, item) => {
     const { type, id, space, category, description, version, file, path } = item
     const available = item.state.kind === 'available' ? 1 : 0
@@ -70,4 +72,9 @@ function createPutter(database: DatabaseSync): (entry: ItemEntry, item: Item) =>
     const text = itemText(item)
     insertWords.run(lastInsertRowid, text.name, text.description, text.body)
   }
+}
+
+/** What FTS5 writes inside leaves a "last row" beyond what a JavaScript number holds, which `run` would refuse to return. */
+function readWideRowNumbers(statement: StatementSync): void {
+  statement.setReadBigInts(true)
 }

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { toolModule } from './item-spaces.ts'
+import { assertRefused, parseText, parseTool } from './parse.ts'
+
+test('the constants of a module give its definition without running it', () => {
+  const tool = parseTool(
+    'count_words.ts',
+    `throw new Error('a module must never run while it is read')
+export const __tool_type__ = 'runtime'
+export const __version__ = '1.0.0' as const
+export const __executor_id__ = \`node\`
+export const __description__ = 'Counts words'
+export const __requires__ = ['fs.read', { cap: 'fs.write', scope: { path: '{path}' } }] satisfies unknown[]
+export const __effect__ = 'pure'
+export const __loop__ = { poll: true }
+export const __approval__ = null
+export const PARAMETERS = { type: 'object', properties: { 'max-size': { type: 'integer', minimum: -1, default: 2.5 } } }
+export const DEPENDENCIES = { ws: '8.23.0', '@scope/name': '1.0.0-beta.1' }
+export default async (params: { path: string }) => params.path
+`,
+  )
+  assert.equal(tool.module, true)
+  assert.equal(tool.executorId, 'node')
+  assert.equal(tool.effect, 'pure')
+  assert.deepEqual(tool.requires, ['fs.read', { cap: 'fs.write', scope: { path: '{path}' } }])
+  assert.deepEqual(tool.inputSchema, {
+    type: 'object',
+    properties: { 'max-size': { type: 'integer', minimum: -1, default: 2.5 } },
+  })
+  assert.deepEqual(tool.dependencies, { ws: '8.23.0', '@scope/name': '1.0.0-beta.1' })
+})
+
+test('a JavaScript module and one with a shebang, a byte-order mark and CRLF line ends are read too', () => {
+  assert.equal(parseTool('a.js', toolModule()).toolId, 'a')
+  assert.equal(parseTool('a.ts', `#!/usr/bin/env node\n${toolModule()}`).toolId, 'a')
+  assert.equal(parseTool('a.ts', `\ufeff${toolModule().replaceAll('\n', '\r\n')}`).toolId, 'a')
+})
+
+test('a constant that is no literal is refused with its name, place and what was found', () => {
+  const constant = (value: string) => parseText('tool', 'a.ts', toolModule(`export const __effect__ = ${value}`))
+  assertRefused(constant('getEffect()'), 5, /`__effect__` must be a literal, found a function call/)
+  assertRefused(constant('someName'), 5, /found the name `someName`/)
+  assertRefused(constant('`pu${"re"}`'), 5, /a template with/)
+  assertRefused(constant('"pu" + "re"'), 5, /must be run/)
+  assertRefused(constant('[...list]'), 5, /a spread/)
+  assertRefused(constant('{ [key]: 1 }'), 5, /computed key/)
+  assertRefused(constant('{ get() { return 1 } }'), 5, /method/)
+  assertRefused(constant('1e999'), 5, /not finite/)
+  assertRefused(constant('12345678901234567890'), 5, /too large/)
+})
+
+test('the column of a value that is no literal is the place of the value', () => {
+  const { problems } = parseText('tool', 'a.ts', toolModule('export const __effect__ = run()'))
+  assert.equal(problems[0]?.column, 27)
+})
+
+test('a metadata constant must be declared with const', () => {
+  assertRefused(parseText('tool', 'a.ts', toolModule("export let __effect__ = 'pure'")), 5, /declared with `let`/)
+})
+
+test('threat row 17: keys that reach a prototype are refused in the constants of a module', () => {
+  assertRefused(parseText('tool', 'a.ts', toolModule("export const __loop__ = { '__proto__': { a: 1 } }")), 5, /`__proto__`/)
+  assertRefused(parseText('tool', 'a.ts', toolModule('export const __loop__ = { a: 1, a: 2 }')), 5, /a second time/)
+})
+
+test('a constant with a mistyped name is a warning that names the right one', () => {
+  const { warnings } = parseText('tool', 'a.ts', toolModule("export const __efect__ = 'pure'"))
+  assert.match(warnings[0]?.fix ?? '', /`__effect__`/)
+})
+
+test('missing metadata is named as the constants that are missing', () => {
+  assertRefused(parseText('tool', 'a.ts', 'export default 1\n'), 1, /no `__tool_type__`/)
+  assertRefused(
+    parseText('tool', 'a.ts', "export const __tool_type__ = 'runtime'\nexport default 1\n"),
+    1,
+    /`__version__` is missing/,
+  )
+})
+
+test('runtime tools, sinks and harnesses need a default export, in any of its forms', () => {
+  const withoutDefault = toolModule().replace('export default', 'export const run =')
+  assertRefused(parseText('tool', 'a.ts', withoutDefault), 1, /has no default export/)
+  assertRefused(parseText('tool', 'a.ts', withoutDefault.replace("'runtime'", "'sink'")), 1, /type `sink` has no default export/)
+  assert.equal(parseTool('a.ts', `${withoutDefault}export { run as default }\n`).toolType, 'runtime')
+})
+
+test('a syntax error is refused with its line', () => {
+  assertRefused(parseText('tool', 'a.ts', toolModule('const broken = (')), 6, /a syntax error/)
+})
+
+test('TypeScript that does not run when types are removed is refused', () => {
+  assertRefused(parseText('tool', 'a.ts', toolModule('enum Colour { Red }')), 5, /`enum` does not run/)
+  assertRefused(parseText('tool', 'a.ts', toolModule('namespace Space { export const a = 1 }')), 5, /`namespace` does not run/)
+  assertRefused(
+    parseText('tool', 'a.ts', toolModule('class Box { constructor(readonly size: number) {} }')),
+    5,
+    /parameter properties/,
+  )
+  assert.equal(parseText('tool', 'a.ts', toolModule('declare enum Colour { Red }')).problems.length, 0)
+})
+
+test('an import that is used as a type only is a warning, one that is used as a value is not', () => {
+  const warned = parseText('tool', 'a.ts', toolModule("import { Sink } from './sink.ts'\nconst sink: Sink | null = null"))
+  assert.match(warned.warnings[0]?.fix ?? '', /import type \{ Sink \}/)
+  assert.equal(warned.warnings[0]?.line, 5)
+  const used = parseText('tool', 'a.ts', toolModule("import { Sink } from './sink.ts'\nconst sink: Sink = new Sink()"))
+  assert.deepEqual(used.warnings, [])
+})
+
+test('dependencies need exact versions and names that npm knows', () => {
+  assertRefused(
+    parseText('tool', 'a.ts', toolModule("export const DEPENDENCIES = { ws: '^8.0.0' }")),
+    5,
+    /`ws` needs an exact version/,
+  )
+  assertRefused(parseText('tool', 'a.ts', toolModule("export const DEPENDENCIES = { '../x': '1.0.0' }")), 5, /not a package name/)
+})
+
+test('PARAMETERS must describe an object', () => {
+  assertRefused(
+    parseText('tool', 'a.ts', toolModule("export const PARAMETERS = { type: 'array' }")),
+    5,
+    /JSON Schema of an object/,
+  )
+})
+
+test('a capability module declares its capabilities and needs neither executor nor default export', () => {
+  const tool = parseTool(
+    'fs.ts',
+    `export const __tool_type__ = 'capability'
+export const __version__ = '1.0.0'
+export const CAPABILITIES = ['fs.read', 'fs.write']
+export const DESCRIPTION = 'Files'
+export const SYSTEM_ONLY = ['fs.absolute']
+export const DEFAULT_PARAMETER = 'path'
+`,
+  )
+  assert.equal(tool.executorId, null)
+  assert.deepEqual(tool.capability, {
+    capabilities: ['fs.read', 'fs.write'],
+    description: 'Files',
+    systemOnly: ['fs.absolute'],
+    defaultParameter: 'path',
+  })
+})
+
+test('a tool may use the names of capability constants for itself', () => {
+  assert.equal(parseTool('a.ts', toolModule('const DESCRIPTION = compute()')).capability, undefined)
+})
+
+test('threat row 20: code nested so deeply that the parser would end the process is refused', () => {
+  const hostile = [
+    '['.repeat(100_000),
+    `const a = ${'('.repeat(50_000)}1${')'.repeat(50_000)}`,
+    `const a = ${'!'.repeat(500_000)}1`,
+    `const a = f${'()'.repeat(200_000)}`,
+    `type A = ${'B<'.repeat(50_000)}C${'>'.repeat(50_000)}`,
+    `const a = ${'x => '.repeat(100_000)}1`,
+    // Each of these makes a careless scan take code for text: a quote in a regular expression, and slashes that could be either.
+    `const a = /'/; ${'['.repeat(50_000)} // '`,
+    `if (a) /"/.test(b)\nconst c = "${']'.repeat(50_000)}" + ${'['.repeat(50_000)}`,
+    `a = b\n++/'/\n${'['.repeat(50_000)}//'`,
+  ]
+  for (const code of hostile) {
+    const { problems } = parseText('tool', 'a.ts', code)
+    assert.match(problems[0]?.reason ?? '', /nested too deeply/, code.slice(0, 30))
+  }
+})
+
+test('ordinary code with divisions, regular expressions and templates is not taken for deep nesting', () => {
+  const line = 'const a = (b + c) / 2 / (d / e); const r = /[/"\'(]+/g.test(`${x.map((y) => `<${y}>`)}`) ? (1) / (2) : a++ / b\n'
+  const tool = parseTool('a.ts', toolModule(`function run() {\n${line.repeat(20).replaceAll('const ', 'var ')}}`))
+  assert.equal(tool.toolId, 'a')
+})
