@@ -43,7 +43,7 @@ export async function createScriptedProject(
     async close() {
       await kiwi(['host', 'stop'], options)
       await model.close()
-      rmSync(root, { recursive: true, force: true })
+      rmSync(root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
     },
   }
 }

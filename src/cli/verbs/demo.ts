@@ -1,6 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Kiwi } from '../../compose.ts'
 import type { ThreadRow } from '../../threads/threads-client.ts'
 import { withKiwi, type CliContext } from '../context.ts'
@@ -18,7 +19,10 @@ export interface DemoOptions {
 }
 
 const DIRECTIVE = 'repository_report'
+const REPORT_PATH = 'reports/kiwi-report.md'
 const CANCEL_WAIT_MS = 10_000
+const HOST_STOP_WAIT_MS = 5000
+const HOST_POLL_MS = 50
 
 /**
  * `kiwi demo`: a real thread in a real host on this project; only the model is scripted. It has a user space of its own, so that it neither
@@ -35,24 +39,44 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
     context.output.talk(`Scripted model on ${model.baseUrl} (${options.wire} wire); everything else is real.`)
     return await withKiwi(demoContext, (kiwi) => runDemo(demoContext, kiwi))
   } finally {
-    const { hostControl } = await import('../../compose.ts')
-    await hostControl(env).stop()
+    await stopHost(env)
     await model.close()
     if (options.keep === true) context.output.talk(`kept ${userSpace}`)
-    else rmSync(userSpace, { recursive: true, force: true })
+    else rmSync(userSpace, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
+  }
+}
+
+/** Stops the demo's own host and waits until it is gone; one that does not answer is left to its idle exit. */
+async function stopHost(env: NodeJS.ProcessEnv): Promise<void> {
+  const { hostControl } = await import('../../compose.ts')
+  const host = hostControl(env)
+  const deadlineMs = Date.now() + HOST_STOP_WAIT_MS
+  try {
+    await host.stop()
+    while ((await host.status()) !== null && Date.now() < deadlineMs) await delay(HOST_POLL_MS)
+  } catch {
+    // The demo's outcome is decided by now, and its files are removed in any case.
   }
 }
 
 async function runDemo(context: CliContext, kiwi: Kiwi): Promise<ExitCode> {
   const { output, projectPath } = context
-  const spawned = await spawnThread(kiwi, projectPath, { directive: DIRECTIVE, message: undefined, inputs: {} })
+  const spawned = await spawnThread(kiwi, projectPath, {
+    directive: DIRECTIVE,
+    message: undefined,
+    inputs: { report_path: REPORT_PATH },
+  })
   if (!('threadId' in spawned)) {
     output.failure(spawned)
     return exitCodeOfError(spawned.error.code)
   }
   const followed = await followOnScreen(context, kiwi, spawned.threadId)
   const row = followed.kind === 'interrupted' ? await cancelled(kiwi, projectPath, followed.row) : followed.row
-  output.data(row, () => [resultText(row.result), threadSummary(row)].filter((part) => part !== '').join('\n\n'))
+  const report = row.status === 'completed' && existsSync(join(projectPath, REPORT_PATH)) ? REPORT_PATH : null
+  output.data({ ...row, report_path: report }, () => {
+    const parts = [resultText(row.result).trim(), `${threadSummary(row)}\nreport      ${report ?? 'not written'}`]
+    return parts.filter((part) => part !== '').join('\n\n')
+  })
   if (followed.kind === 'interrupted') return EXIT.interrupted
   return exitCodeOfThread(row) ?? EXIT.failed
 }
