@@ -160,26 +160,20 @@ const registryPath = (projectPath: string): string => join(projectPath, '.ai', '
 /** `kiwi host run`: runs the threads of every project that asks until it is idle, told to stop, or `signal` aborts. */
 export async function runHostProcess(options: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal }): Promise<void> {
   const { env, signal } = options
-  // The starter of a host gives it the log file as its stderr.
-  const log = (line: string): void => void process.stderr.write(`${new Date().toISOString()} ${line}\n`)
   const userSpace = userSpaceOf(env)
   const { host } = resolveConfig({ projectPath: userSpace, env })
   await runHost({
     hostDir: hostFolderOf(userSpace),
-    openProject: async (projectPath) => openHostedProject({ projectPath, env, log }),
+    openProject: async (projectPath) => openHostedProject({ projectPath, env }),
     idleExitMs: host.idleExitMs,
     log,
     signal,
   })
 }
 
-function openHostedProject(options: {
-  readonly projectPath: string
-  readonly env: NodeJS.ProcessEnv
-  readonly log: (line: string) => void
-}): OpenedProject {
+function openHostedProject(options: KiwiOptions): OpenedProject {
   const config = resolveConfig(options)
-  const onProblem = (threadId: string, error: unknown): void => options.log(`problem: ${threadId} ${describe(error)}`)
+  const onProblem = (threadId: string, error: unknown): void => log(`problem: ${threadId} ${describe(error)}`)
   const store = openStore({
     path: registryPath(config.projectPath),
     diskFull: 'retry',
@@ -224,6 +218,11 @@ function openHostedProject(options: {
       await store.close()
     },
   }
+}
+
+/** The starter of a host gives it the log file as its stderr. */
+function log(line: string): void {
+  process.stderr.write(`${new Date().toISOString()} ${line}\n`)
 }
 
 /** A harness is a runtime tool of type `harness`: its `harness` export, or its default export, makes the runner. */

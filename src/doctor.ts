@@ -139,7 +139,7 @@ async function host(options: KiwiOptions): Promise<Check> {
     : {
         name: 'host',
         state: 'ok',
-        detail: `runs as process ${String(status['pid'])} with ${String(status['active'])} active threads`,
+        detail: `runs as process ${JSON.stringify(status['pid'])} with ${JSON.stringify(status['active'])} active threads`,
         fix: null,
       }
 }
