@@ -150,7 +150,7 @@ function template<T extends Json>(value: T | undefined, path: Path, fields: Fiel
     fields.problem(
       path,
       `holds an expression that cannot be read: ${error.message}`,
-      'See the list of paths and functions in the documentation of scenarios.',
+      'Begin paths with turn, user, first_user, model, system or results.NAME.last, and put texts into single quotes.',
     )
   }
   return value

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { TestContext } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import type { Conversation } from '../../src/scripted-model/conversation.ts'
 import { createDecide } from '../../src/scripted-model/rules.ts'
 import { loadScenario, parseScenario } from '../../src/scripted-model/scenario-file.ts'
@@ -155,6 +156,13 @@ for (const { name, yaml, error } of bad) {
     assert.throws(() => parseScenario(yaml, 'bad.yaml'), error)
   })
 }
+
+test('every scenario that is shipped or shown can be loaded', async () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url))
+  const files = await Array.fromAsync(glob('{system,examples}/scenarios/*.yaml', { cwd: root }))
+  assert.ok(files.length >= 2, `found only ${files.join(', ')}`)
+  for (const file of files) assert.equal(typeof (await loadScenario(join(root, file))), 'object')
+})
 
 async function temporaryFolder(context: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'scenario-'))
