@@ -173,7 +173,6 @@ export async function runHostProcess(options: { readonly env: NodeJS.ProcessEnv;
 
 function openHostedProject(options: KiwiOptions): OpenedProject {
   const config = resolveConfig(options)
-  const onProblem = (threadId: string, error: unknown): void => log(`problem: ${threadId} ${describe(error)}`)
   const store = openStore({
     path: registryPath(config.projectPath),
     diskFull: 'retry',
@@ -219,6 +218,8 @@ function openHostedProject(options: KiwiOptions): OpenedProject {
     },
   }
 }
+
+const onProblem = (threadId: string, error: unknown): void => log(`problem: ${threadId} ${describe(error)}`)
 
 /** The starter of a host gives it the log file as its stderr. */
 function log(line: string): void {
