@@ -5,9 +5,9 @@
  *     large that it saturates BM25 turns "how often, in how long a text" into "whether" for names and descriptions; the body keeps BM25.
  * R2. Equal scores: project, user, system, then id, then type. Nothing depends on row numbers, and so nothing on the order of indexing.
  * R3. Items whose id is the query come first.
- * R4. Scoring costs about a microsecond an item, so only items with one of the rarer words are scored, at most about `BUDGET` of them;
- *     the commoner words count for these, and words in more than half of the items, whose rarity is 0, not at all. Where every word is
- *     common, none tells much, and R1 becomes steps without scores.
+ * R4. Scoring costs about a microsecond an item, so only items with one of the rarer words are scored, at most `BUDGET` of them. The other
+ *     words count for these, except words in more than `BUDGET` items, which say little. Where every word is as common as that, R1
+ *     becomes steps without scores: all words in the name, all words, then any word in the name, the description, the body.
  */
 import type { DatabaseSync } from 'node:sqlite'
 import type { ItemType, Space } from '../items/item.ts'
@@ -53,19 +53,25 @@ export function createRanking(database: DatabaseSync): Ranking {
     select items.*, -(100 * bm25(words, 1e30, 0, 0) + 10 * bm25(words, 0, 1e30, 0) + bm25(words, 0, 0, 1)) as score
     from words join items on items.item = words.rowid
     where words match :match and ${FILTER} order by score desc, space_rank, id, type limit :limit`)
+  const few = database.prepare(`
+    select items.*, 0.0 as score from words join items on items.item = words.rowid
+    where words match :match and ${FILTER} order by space_rank, id, type limit :limit`)
   // The unary plus keeps the items in the order of their index, which ends at the limit, instead of sorting all that match.
-  const stepped = database.prepare(`
+  const many = database.prepare(`
     select *, 0.0 as score from items where +item in (select rowid from words where words match :match) and ${FILTER}
     order by space_rank, id, type limit :limit`)
-  const sizing = database.prepare('select count(*) as found from items')
-  const counting = database.prepare('select count(*) as found from words where words match ?')
+  const counting = database.prepare(
+    `select count(*) as found from (select 1 from words where words match :match limit ${BUDGET + 1})`,
+  )
+  const count = (match: string): number => Number(counting.get({ match })?.['found'] ?? 0)
 
   const steps = (terms: readonly string[], filter: RankingFilter): readonly RankedItem[] => {
     const hits: RankedItem[] = []
     const everyTerm = terms.join(' AND ')
     const complete = terms.length > 1 ? [`{name} : (${everyTerm})`, everyTerm] : []
     for (const match of [...complete, ...columnSteps(terms.join(' OR '))]) {
-      hits.push(...stepped.all({ ...filter, match }).map(toHit))
+      const found = count(match)
+      if (found > 0) hits.push(...(found > BUDGET ? many : few).all({ ...filter, match }).map(toHit))
       if (firstOfEach(hits, filter.limit).length === filter.limit) break
     }
     return hits
@@ -75,8 +81,7 @@ export function createRanking(database: DatabaseSync): Ranking {
     best(query, filter) {
       const terms = queryTerms(query)
       if (terms.length === 0) return []
-      const counts = terms.map((term) => ({ term, found: Number(counting.get(term)?.['found'] ?? 0) }))
-      const match = scoredExpression(counts, Number(sizing.get()?.['found'] ?? 0))
+      const match = scoredExpression(terms.map((term) => ({ term, found: count(term) })))
       const exact = named.all({ ...filter, id_words: idWords(query) }).map(toHit)
       const others = match === null ? steps(terms, filter) : scored.all({ ...filter, match }).map(toHit)
       return firstOfEach([...exact, ...others], filter.limit)
@@ -86,20 +91,19 @@ export function createRanking(database: DatabaseSync): Ranking {
 
 interface TermCount {
   readonly term: string
-  /** Items that hold it. */
+  /** Items that hold it, counted up to one more than `BUDGET`. */
   readonly found: number
 }
 
 /** The words by which items are scored (R4); null when even the rarest is in too many items. */
-function scoredExpression(counts: readonly TermCount[], items: number): string | null {
-  const sorted = counts.toSorted((left, right) => left.found - right.found)
+function scoredExpression(counts: readonly TermCount[]): string | null {
   const rare: string[] = []
   const common: string[] = []
   let total = 0
-  for (const { term, found } of sorted) {
+  for (const { term, found } of counts.toSorted((left, right) => left.found - right.found)) {
     total += found
     if (total <= BUDGET) rare.push(term)
-    else if (found * 2 <= items) common.push(term)
+    else if (found <= BUDGET) common.push(term)
   }
   if (rare.length === 0) return null
   const anyRare = `(${rare.join(' OR ')})`
