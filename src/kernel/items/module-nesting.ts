@@ -18,7 +18,9 @@ const MAX_DEPTH = 5000
 const OPENING = '([{'
 const CLOSING = ')]}'
 const OPERATORS = '!~+-*/%<>=?:&|^.@'
-const WORD = /[\p{ID_Start}$_\\#0-9](?:[\p{ID_Continue}$\\]|\u200c|\u200d)*/uy
+/** Every character beyond ASCII counts as part of a word; one that is a blank after all only makes the next `/` uncertain. */
+const WORD = /[\w$\\#\u0080-\u2027\u202a-\uffff]+/y
+const ASCII_WORD = /^[\w$#]+$/
 /** After these words a `/` starts a regular expression. */
 const EXPRESSION_WORDS = new Set([
   'return',
@@ -106,7 +108,7 @@ function readWord(scan: Scan, word: string): void {
   } else if (UNCERTAIN_WORDS.has(word)) {
     scan.slash = 'uncertain'
     count(scan)
-  } else scan.slash = 'division'
+  } else scan.slash = ASCII_WORD.test(word) ? 'division' : 'uncertain'
   scan.offset += word.length
 }
 

@@ -161,6 +161,7 @@ test('threat row 20: code nested so deeply that the parser would end the process
     `const a = /'/; ${'['.repeat(50_000)} // '`,
     `if (a) /"/.test(b)\nconst c = "${']'.repeat(50_000)}" + ${'['.repeat(50_000)}`,
     `a = b\n++/'/\n${'['.repeat(50_000)}//'`,
+    `function f() { return\u00a0/'/ }\nconst a = ${'['.repeat(50_000)} //'`,
   ]
   for (const code of hostile) {
     const { problems } = parseText('tool', 'a.ts', code)
