@@ -64,9 +64,9 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       getThread(store, threadId)
       const durability = DURABLE.has(signal.kind) ? 'full' : 'normal'
       const touched = await store.commit(() => writeSignal({ store, ledger, clock }, threadId, signal), { durability })
-      // The thread itself last: when a host starts for it, the ones below are found by its recovery.
-      for (const other of touched.slice(1)) await wake(other)
+      // The thread itself first: it starts the host, if there is none, and the ones below then find it.
       await wake(threadId)
+      await Promise.all(touched.slice(1).map(wake))
     },
     async logEvent(threadId, type, payload) {
       getThread(store, threadId)

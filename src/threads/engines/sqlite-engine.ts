@@ -192,7 +192,8 @@ export function createSqliteEngine(options: SqliteEngineOptions): Engine {
     await settledWithin([...driving.values()], graceMs)
     for (const live of lives.values()) live.controller.abort(new KiwiError('ABORTED', 'The host is closing.'))
     await settledWithin([...driving.values()], 1_000)
-    await store.commit(() => abandonAll(lives.values()))
+    // On a full disk nothing can be written: the leases then stay, and are free by the death of this process.
+    await settledWithin([store.commit(() => abandonAll(lives.values()))], 2_000)
     transcripts?.close()
   }
 

@@ -5,6 +5,9 @@ import { KiwiError } from '../../kernel/errors.ts'
 import { SCHEMA, SCHEMA_VERSION } from './schema.ts'
 import { isBusy } from './sqlite-errors.ts'
 
+/** 16 MB: a checkpoint waits for the disk, and the same few pages are written by every turn, so fewer of them write less. */
+const CHECKPOINT_PAGES = 4_000
+
 /** How long a write waits for the writer of another process before it fails. */
 const BUSY_TIMEOUT_MS = 10_000
 
@@ -19,7 +22,9 @@ export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true })
   try {
     if (path !== ':memory:') enterWal(database)
-    database.exec('PRAGMA trusted_schema=OFF; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216')
+    database.exec(
+      `PRAGMA trusted_schema=OFF; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216; PRAGMA wal_autocheckpoint=${CHECKPOINT_PAGES}`,
+    )
     migrate(database, path)
   } catch (error) {
     database.close()

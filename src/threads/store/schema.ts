@@ -3,7 +3,8 @@ export const SCHEMA_VERSION = 1
 
 /**
  * Times that people read are ISO text; times that are computed with are milliseconds. Money is integer nano-dollars. What changes with
- * every turn (state, totals) stands in `threads`, what never changes and may be large (the start) beside it.
+ * every turn (state, totals) stands in `threads`, what never changes and may be large (the start) beside it. The cost
+ * of a commit is the pages it changes, so a table that is written every turn has no index that is not read every turn.
  */
 export const SCHEMA = `
 CREATE TABLE threads (
@@ -40,7 +41,6 @@ CREATE INDEX threads_by_parent ON threads(parent_thread_id) WHERE parent_thread_
 CREATE INDEX threads_by_root ON threads(root_thread_id);
 CREATE INDEX threads_by_directive ON threads(directive_id, created_at);
 CREATE INDEX threads_by_created ON threads(created_at);
-CREATE INDEX threads_by_updated ON threads(updated_at);
 CREATE INDEX threads_unfinished ON threads(registry_id) WHERE status IN ('spawning','running','paused','waiting');
 
 CREATE TABLE thread_starts (
@@ -79,7 +79,7 @@ CREATE TABLE messages (
   role TEXT NOT NULL,
   content_json TEXT NOT NULL,
   PRIMARY KEY (thread_id, seq)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE signals (
   seq INTEGER PRIMARY KEY AUTOINCREMENT,
