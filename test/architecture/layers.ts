@@ -56,7 +56,17 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
   {
     name: 'public entry',
     files: /^src\/index\.ts$/,
-    imports: ['json', 'primitive contracts', 'kernel', 'threads', 'safety harness', 'config', 'compose'],
+    imports: [
+      'json',
+      'primitive contracts',
+      'primitives',
+      'kernel',
+      'threads',
+      'safety harness',
+      'config',
+      'scripted model',
+      'compose',
+    ],
   },
   {
     name: 'system tools',
