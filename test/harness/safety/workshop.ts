@@ -16,8 +16,9 @@ import type { ScriptedModel } from '../../../src/scripted-model/server.ts'
 import { createThreadsClient } from '../../../src/threads/client/create-threads-client.ts'
 import { systemClock } from '../../../src/threads/clock.ts'
 import type { Engine, Runner, Status } from '../../../src/threads/engine.ts'
-import { createMemoryEngine } from '../../../src/threads/engines/memory-engine.ts'
+import { createSqliteEngine } from '../../../src/threads/engines/sqlite-engine.ts'
 import { createLiveBus } from '../../../src/threads/live-bus.ts'
+import { openStore } from '../../../src/threads/store/open-store.ts'
 import type { Store } from '../../../src/threads/store/open-store.ts'
 import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../../../src/threads/threads-client.ts'
 
@@ -45,10 +46,11 @@ export interface Workshop {
   readonly kernel: Kernel
   readonly threads: ThreadsClient
   readonly services: HarnessServices
-  readonly engine: Engine
   readonly store: Store
   readonly model: ScriptedModel
   readonly problems: unknown[]
+  /** Ends the host without waiting for running steps, and starts another over the same registry. */
+  restart(): Promise<void>
   /** Calls a tool like a client outside of any thread, or with this context. */
   call(tool: string, parameters: JsonObject, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
   /** Spawns by `thread_directive` and gives the thread's id. */
@@ -71,24 +73,33 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     OPENAI_BASE_URL: model.openaiBaseUrl,
     OPENAI_API_KEY: 'test-key',
   }
+  const http = createHttpPrimitive()
   const kernel = createKernel({
     spaces: { project: join(projectPath, '.ai'), user: join(projectPath, 'no-user-space'), system: SYSTEM },
     projectPath,
     indexPath: null,
-    primitives: [createHttpPrimitive(), createRuntimePrimitive()],
+    primitives: [http, createRuntimePrimitive()],
     env: (name) => env[name],
     now: () => Date.now(),
   })
   await writeItems(kernel, projectPath, options)
   const problems: unknown[] = []
   const bus = createLiveBus()
-  const { engine, store } = createMemoryEngine({
-    clock: systemClock,
-    hostId: 'test-host',
-    bus,
-    resolveRunner: () => Promise.resolve(runner),
-    onProblem: (threadId, error) => void problems.push({ threadId, error }),
-  })
+  const store = openStore({ path: ':memory:' })
+  let hosts = 0
+  const openEngine = (): Engine => {
+    hosts += 1
+    return createSqliteEngine({
+      store,
+      clock: systemClock,
+      hostId: `host-${hosts}`,
+      transcripts: null,
+      bus,
+      resolveRunner: () => Promise.resolve(runner),
+      onProblem: (threadId, error) => void problems.push({ threadId, error }),
+    })
+  }
+  let engine = openEngine()
   const threads = createThreadsClient({
     projectPath,
     store,
@@ -106,13 +117,19 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
   const harness = createSafetyHarness(services, { freshAttemptDelaysMs: [0, 0] })
   const runner = options.wrapRunner?.(harness) ?? harness
   t.after(async () => {
-    await engine.close(2_000)
+    await engine.close(100)
     await store.close()
     kernel.close()
+    http.close()
     await model.close()
     rmSync(projectPath, { recursive: true, force: true })
   })
-  return { projectPath, kernel, threads, services, engine, store, model, problems, ...verbs(services) }
+  const restart = async (): Promise<void> => {
+    await engine.close(0)
+    engine = openEngine()
+    await engine.recover()
+  }
+  return { projectPath, kernel, threads, services, store, model, problems, restart, ...verbs(services) }
 }
 
 const TARGET: ModelTarget = {
@@ -156,8 +173,8 @@ function verbs(services: HarnessServices): Pick<Workshop, 'call' | 'spawn' | 'un
   const { kernel, threads } = services
   const call: Workshop['call'] = (tool, parameters, context = {}) =>
     kernel.execute({ item_type: 'tool', item_id: tool, parameters }, { services: { kiwi: services }, ...context })
-  const spawn: Workshop['spawn'] = async (directive, parameters = {}) => {
-    const answer = await call('thread_directive', { directive_name: directive, ...parameters })
+  const spawn: Workshop['spawn'] = async (name, parameters = {}) => {
+    const answer = await call('thread_directive', { directive_name: name, ...parameters })
     if (!answer.success) throw new Error(JSON.stringify(answer.error, null, 2))
     return (answer['result'] as { thread_id: string }).thread_id
   }
@@ -174,7 +191,7 @@ function verbs(services: HarnessServices): Pick<Workshop, 'call' | 'spawn' | 'un
     call,
     spawn,
     until,
-    run: async (directive, parameters) => until(await spawn(directive, parameters), 'completed', 'error', 'cancelled', 'waiting'),
+    run: async (name, parameters) => until(await spawn(name, parameters), 'completed', 'error', 'cancelled', 'waiting'),
     events: (threadId, type) => threads.events(threadId).filter(({ event_type: found }) => type === undefined || found === type),
     results: (threadId) =>
       threads
