@@ -6,7 +6,7 @@ const WORD = /[\p{L}\p{N}]+/gu
 const CASE_CHANGE = /(?<=\p{Ll}|\p{N})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})/u
 
 /** The words of a name or text in lower case, split at everything that is no letter or digit, and inside camelCase. */
-export function splitWords(text: string): readonly string[] {
+function splitWords(text: string): readonly string[] {
   const words: string[] = []
   for (const [word] of text.normalize('NFC').matchAll(WORD)) {
     for (const part of word.split(CASE_CHANGE)) words.push(part.toLowerCase())
