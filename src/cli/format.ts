@@ -49,6 +49,11 @@ export function clip(text: string, width: number): string {
   return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1)).replace(/\p{Surrogate}$/u, '')}…`
 }
 
+/** Width for one line on a stream; what is no terminal, or one that does not know its size, gets `otherwise`. */
+export function widthOf(stream: { readonly columns?: number }, otherwise: number): number {
+  return stream.columns !== undefined && stream.columns > 0 ? stream.columns : otherwise
+}
+
 /** A number of a JSON object that may lack it. */
 export function numberIn(object: JsonObject, name: string): number {
   const value = object[name]

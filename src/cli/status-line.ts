@@ -1,4 +1,4 @@
-import { clip } from './format.ts'
+import { clip, widthOf } from './format.ts'
 
 /** A line that stays below text which scrolls. On anything but a terminal it is never drawn. */
 export interface StatusLine {
@@ -26,7 +26,7 @@ export function createStatusLine(stream: NodeJS.WriteStream, write: (text: strin
   }
   const draw = (): void => {
     if (isDrawn && state.status !== '')
-      write(`${MAKE_ROOM}${SAVE}\r${INDEX}${dim}${clip(state.status, Math.max(20, stream.columns - 1))}${reset}${RESTORE}`)
+      write(`${MAKE_ROOM}${SAVE}\r${INDEX}${dim}${clip(state.status, widthOf(stream, 80) - 1)}${reset}${RESTORE}`)
   }
   const put = (text: string): void => {
     if (text === '') return

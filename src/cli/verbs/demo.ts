@@ -11,7 +11,7 @@ import { untilSettled } from '../follow.ts'
 import { packageRoot } from '../package-root.ts'
 import { scriptedEnv, type WireFlag } from '../scripted-env.ts'
 import { resultText, threadSummary } from '../thread-text.ts'
-import { followOnScreen, spawnThread } from './run.ts'
+import { followOnScreen, isOnScreen, spawnThread } from './run.ts'
 
 export interface DemoOptions {
   readonly wire: WireFlag
@@ -74,7 +74,8 @@ async function runDemo(context: CliContext, kiwi: Kiwi): Promise<ExitCode> {
   const row = followed.kind === 'interrupted' ? await cancelled(kiwi, projectPath, followed.row) : followed.row
   const report = row.status === 'completed' && existsSync(join(projectPath, REPORT_PATH)) ? REPORT_PATH : null
   output.data({ ...row, report_path: report }, () => {
-    const parts = [resultText(row.result).trim(), `${threadSummary(row)}\nreport      ${report ?? 'not written'}`]
+    const result = isOnScreen(context, followed) ? '' : resultText(row.result).trim()
+    const parts = [result, `${threadSummary(row)}\nreport      ${report ?? 'not written'}`]
     return parts.filter((part) => part !== '').join('\n\n')
   })
   if (followed.kind === 'interrupted') return EXIT.interrupted

@@ -9,6 +9,7 @@ import { withKiwi, type CliContext } from '../context.ts'
 import { executeTool } from '../execute-tool.ts'
 import { EXIT, exitCodeOfError, exitCodeOfThread, type ExitCode } from '../exit-codes.ts'
 import { follow, type Followed } from '../follow.ts'
+import { widthOf } from '../format.ts'
 import { createStatusLine } from '../status-line.ts'
 import { failureText, noteOf, resultText, threadSummary } from '../thread-text.ts'
 import { inputTypes } from './items.ts'
@@ -68,7 +69,7 @@ export async function spawnThread(
 export async function followOnScreen(context: CliContext, kiwi: Kiwi, threadId: string): Promise<Followed> {
   const threads = kiwi.threads(context.projectPath)
   const screen = createStatusLine(context.stderr, (text) => context.output.live(text), context.env)
-  const width = context.stderr.columns ?? 120
+  const width = widthOf(context.stderr, 120)
   const onEvent = (event: ThreadEventRow): void => {
     const note = noteOf(event, width)
     if (note !== null) screen.line(note)
@@ -90,11 +91,15 @@ function reportFollowed(context: CliContext, followed: Followed): ExitCode {
   if (failure !== null) output.talk(`error: ${failure}`)
   output.talk(threadSummary(row))
   const result = failure === null ? resultText(row.result) : ''
-  const isOnScreen = process.stdout.isTTY && context.stderr.isTTY && result === followed.lastText.trim()
-  if (output.json || (result !== '' && !isOnScreen)) output.data(row, () => result)
+  if (output.json || (result !== '' && !isOnScreen(context, followed))) output.data(row, () => result)
   const code = exitCodeOfThread(row) ?? EXIT.failed
   if (code === EXIT.waiting) output.talk(waitingHint(row))
   return code
+}
+
+/** The result is the answer that was streamed, and stdout is the same screen: printing it again would only repeat it. */
+export function isOnScreen(context: CliContext, { row, lastText }: Followed): boolean {
+  return process.stdout.isTTY && context.stderr.isTTY && resultText(row.result).trim() === lastText.trim()
 }
 
 function waitingHint(row: ThreadRow): string {

@@ -1,7 +1,7 @@
 import type { ThreadRow } from '../../threads/threads-client.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
-import { dollars, fields, numberIn } from '../format.ts'
+import { dollars, fields, numberIn, widthOf } from '../format.ts'
 import { eventLine, resultText, statusOf, tokensOf } from '../thread-text.ts'
 
 const LAST_EVENTS = 10
@@ -12,7 +12,7 @@ export async function show(context: CliContext, threadId: string): Promise<ExitC
     const threads = kiwi.threads(context.projectPath)
     const row = threads.get(threadId)
     const events = threads.events(threadId, { last: LAST_EVENTS })
-    const width = process.stdout.columns ?? 160
+    const width = widthOf(process.stdout, 160)
     context.output.data({ ...row, events }, () =>
       [rowText(row), '', 'last events', ...events.map((event) => `  ${eventLine(event, width - 2)}`), ...resultLines(row)].join(
         '\n',

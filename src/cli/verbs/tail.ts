@@ -3,6 +3,7 @@ import { contextLimitOf } from '../context-limit.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { EXIT, exitCodeOfThread, type ExitCode } from '../exit-codes.ts'
 import { follow } from '../follow.ts'
+import { widthOf } from '../format.ts'
 import { createStatusLine } from '../status-line.ts'
 import { eventLine } from '../thread-text.ts'
 
@@ -13,7 +14,7 @@ export async function tail(
   options: { readonly lines: number; readonly follow?: boolean },
 ): Promise<ExitCode> {
   const { output } = context
-  const width = process.stdout.columns ?? 200
+  const width = widthOf(process.stdout, 200)
   const print = (event: ThreadEventRow): void => output.record(event, () => eventLine(event, width))
   return withKiwi(context, async (kiwi) => {
     const threads = kiwi.threads(context.projectPath)
