@@ -110,6 +110,7 @@ function concludeCalls(input: AnswerInput, given: SafetyData, outcomes: readonly
   const looped = foldLoops(data, outcomes)
   data = looped.data
   if (looped.found !== null) return stopLoop(ctx, data, looped.found)
+  if (outcomes.some(({ escalated }) => escalated)) return waitFor(data, 'escalated')
   if (parked.length === 0) return { data, next: { do: 'turn' } }
   return { data, next: { do: 'wait', reason: 'children', untilMs: Math.min(...parked.map(({ untilMs }) => untilMs)) } }
 }

@@ -15,6 +15,12 @@ const VERBS: readonly Verb[] = ['search', 'load', 'execute', 'help']
 /** A thread belongs to one project, so its model is not asked for one. */
 const HIDDEN_FIELD = 'project_path'
 
+/** `help` with an action: the model says how it stands. */
+export interface HelpSignal {
+  readonly action: string
+  readonly reason: string
+}
+
 /** A call of the model that may run, with everything the harness must know about it beforehand. */
 export interface RunnableCall {
   readonly kind: 'runnable'
@@ -25,6 +31,8 @@ export interface RunnableCall {
   readonly effect: Effect
   /** Repeating it is its purpose, so it is no loop. */
   readonly poll: boolean
+  /** A help signal of the model: noted in the transcript, and `escalate` makes the thread wait for a person. */
+  readonly helpSignal: HelpSignal | null
   run(context: Partial<ExecutionContext>): Promise<MetaToolResult>
 }
 
@@ -76,14 +84,26 @@ async function runnable(
   // Checked against the schema of this very type above.
   const request = call.arguments as MetaToolRequest
   const parameters = verb === 'execute' ? objectOf(call.arguments['parameters']) : call.arguments
+  const helpSignal =
+    verb === 'help' && request.action !== undefined ? { action: request.action, reason: request.reason ?? '' } : null
   return {
     kind: 'runnable',
     call,
     item,
     parameters,
     ...(await natureOf(deps.kernel, verb, request)),
-    run: (context) => deps.kernel[verb](request, context),
+    helpSignal,
+    run: (context) => (helpSignal === null ? deps.kernel[verb](request, context) : Promise.resolve(recorded(helpSignal))),
   }
+}
+
+/** The kernel has no thread to signal to; here there is one. */
+function recorded({ action }: HelpSignal): MetaToolResult {
+  const message =
+    action === 'escalate'
+      ? 'The thread now waits for a person.'
+      : 'Noted for whoever watches this thread. Go on; an answer arrives as a message.'
+  return { success: true, action, recorded: true, message }
 }
 
 /** The effect and loop rule of a call: for `execute` those of the inner tool. */

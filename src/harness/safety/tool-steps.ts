@@ -17,6 +17,8 @@ export interface CallOutcome {
   /** For loop detection; null where repeating is no loop or there is no result yet. */
   readonly trace: CallTrace | null
   readonly parked: ParkedCall | null
+  /** The model asked for a person. */
+  readonly escalated: boolean
   /** Counts against `max_tool_calls`: it ran, or may have run. */
   readonly counted: boolean
   /** What the end of the turn must still write: answers to calls that had no step. */
@@ -77,7 +79,7 @@ async function runStep(input: ToolStepsInput, call: RunnableCall, index: number)
     facts.park === null ? null : { callId: call.call.id, tool: call.item, waitFor: facts.park.for, untilMs: facts.park.untilMs }
   const trace =
     call.poll || parked !== null ? null : { call: traceOf(call.item, call.parameters, '').call, result: facts.resultHash }
-  return { item: call.item, trace, parked, counted: true, commit: null }
+  return { item: call.item, trace, parked, escalated: call.helpSignal?.action === 'escalate', counted: true, commit: null }
 }
 
 /** Index, so that equal calls of one turn differ; inner item, so that a journal is readable. */
@@ -104,10 +106,15 @@ async function execute(
   const park = result.success ? parkOf(result['result'], ctx) : null
   const text = shown(result)
   const facts: ToolFacts = { resultHash: hash(text), park }
-  const commit: Commit =
-    park === null ? { ...answer(ctx, call, text, !result.success), usage: { tool_calls: 1 } } : { usage: { tool_calls: 1 } }
+  const told = park === null ? answer(ctx, call, text, !result.success) : {}
+  const events = [...(told.events ?? []), ...helpEvents(call)]
+  const commit: Commit = { ...told, ...(events.length === 0 ? {} : { events }), usage: { tool_calls: 1 } }
   // ToolFacts holds only JSON values.
   return { value: facts as unknown as Json, commit }
+}
+
+function helpEvents({ helpSignal }: RunnableCall): readonly NewEvent[] {
+  return helpSignal === null ? [] : [{ type: 'status', payload: { help: helpSignal.action, reason: helpSignal.reason } }]
 }
 
 async function resultOf(call: RunnableCall, context: Parameters<RunnableCall['run']>[0]): Promise<MetaToolResult> {
@@ -147,6 +154,7 @@ function unknownOutcome(ctx: TurnContext, call: RunnableCall): CallOutcome {
     item: call.item,
     trace: null,
     parked: null,
+    escalated: false,
     counted: true,
     commit: { ...answer(ctx, call, text, true), usage: { tool_calls: 1 } },
   }
@@ -160,6 +168,7 @@ function rejected(ctx: TurnContext, call: Extract<PreparedCall, { kind: 'rejecte
     item: call.item,
     trace,
     parked: null,
+    escalated: false,
     counted: false,
     commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
   }
@@ -171,6 +180,7 @@ function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
     item: call.item,
     trace: null,
     parked: null,
+    escalated: false,
     counted: false,
     commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
   }

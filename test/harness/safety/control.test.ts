@@ -99,3 +99,23 @@ test('deltas of a streaming answer reach whoever watches', async (t) => {
     { type: 'text', text: ' you', turn: 1, attempt: 1 },
   ])
 })
+
+test('a model that escalates makes its thread wait for a person, and a note does not', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: WORK,
+    scenario: ({ turn }) => {
+      if (turn > 2) return says('Done.')
+      const action = turn === 1 ? 'checkpoint' : 'escalate'
+      return { reply: { tool_calls: [{ name: 'help', arguments: { action, reason: 'Which one?' } }] } }
+    },
+  })
+  const waiting = await shop.run('work')
+  assert.deepEqual([waiting.status, waiting.wait_reason, waiting.turn], ['waiting', 'escalated', 2])
+  const signals = shop.events(waiting.thread_id, 'status').flatMap(({ payload }) => ('help' in payload ? [payload] : []))
+  assert.deepEqual(signals, [
+    { help: 'checkpoint', reason: 'Which one?' },
+    { help: 'escalate', reason: 'Which one?' },
+  ])
+  await shop.call('resume_thread', { thread_id: waiting.thread_id, inject_message: 'The first.' })
+  assert.equal((await shop.until(waiting.thread_id, 'completed')).end_reason, 'done')
+})
