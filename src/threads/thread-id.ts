@@ -1,7 +1,7 @@
 import { KiwiError } from '../kernel/errors.ts'
 
 /** A thread id is also a folder name; most file systems end a name at 255 bytes, and a collision suffix needs room. */
-export const MAX_THREAD_ID_LENGTH = 128
+const MAX_THREAD_ID_LENGTH = 128
 
 const THREAD_ID = /^[A-Za-z0-9_-]+$/
 

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { KiwiError } from '../../kernel/errors.ts'
 import { isTerminal, needsPerson } from '../status.ts'
 import type { Store } from '../store/open-store.ts'
-import { getThread } from '../store/thread-rows.ts'
+import { getThread, statusAndReason } from '../store/thread-rows.ts'
 import type { ThreadRow } from '../threads-client.ts'
 
 /** Half of the latency that a waiter may have. */
@@ -21,20 +21,19 @@ export async function waitForThreads(
 ): Promise<readonly ThreadRow[]> {
   const deadline = performance.now() + options.timeoutMs
   let version = store.version()
-  let rows = threadIds.map((threadId) => getThread(store, threadId))
-  while (!rows.every(hasSettled)) {
-    const left = deadline - performance.now()
-    if (left <= 0) return rows
+  let open = threadIds.filter((threadId) => !hasSettled(getThread(store, threadId)))
+  for (let left = options.timeoutMs; open.length > 0 && left > 0; left = deadline - performance.now()) {
     await pause(Math.min(left, POLL_MS), options.signal)
     const now = store.version()
     if (now === version) continue
     version = now
-    rows = threadIds.map((threadId) => getThread(store, threadId))
+    // One that waits for a person may be set going again before the others have come to their end, so all of them are looked at.
+    open = threadIds.filter((threadId) => !hasSettled(statusAndReason(store, threadId)))
   }
-  return rows
+  return threadIds.map((threadId) => getThread(store, threadId))
 }
 
-function hasSettled(row: ThreadRow): boolean {
+function hasSettled(row: Pick<ThreadRow, 'status' | 'wait_reason'>): boolean {
   return isTerminal(row.status) || needsPerson(row.status, row.wait_reason)
 }
 

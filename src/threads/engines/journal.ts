@@ -212,7 +212,7 @@ function messageOf(event: NewEvent, messages: PreparedCommit['messages']): Prepa
 }
 
 /** Inside an operation: what memory says about the registry goes back when the registry does. */
-export function setCounters(live: LiveThread, transaction: Transaction, counters: LiveThread['counters']): void {
+function setCounters(live: LiveThread, transaction: Transaction, counters: LiveThread['counters']): void {
   const before = live.counters
   live.counters = counters
   transaction.onRollback(() => {
@@ -223,7 +223,7 @@ export function setCounters(live: LiveThread, transaction: Transaction, counters
 }
 
 /** Another host runs the thread now; this one has nothing more to say about it. */
-export class LeaseLostError extends Error {
+class LeaseLostError extends Error {
   override readonly name = 'LeaseLostError'
 }
 

@@ -80,7 +80,7 @@ export function readStart(store: Store, threadId: string): ThreadStart | null {
   return row === undefined ? null : (json(row, 'start_json') as unknown as ThreadStart)
 }
 
-export function readUsage(row: Row): UsageDelta {
+function readUsage(row: Row): UsageDelta {
   const usage = jsonObject(row, 'total_usage_json')
   const count = (name: keyof UsageDelta): number => (typeof usage[name] === 'number' ? usage[name] : 0)
   return addUsage(NO_USAGE, {

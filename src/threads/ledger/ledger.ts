@@ -62,7 +62,7 @@ const SELECT_RESERVATION = 'SELECT account_thread_id, amount_nano FROM reservati
 const DELETE_RESERVATION = 'DELETE FROM reservations WHERE thread_id = ? AND turn = ? AND step = ?'
 
 /** Money as every column holds it. @throws {KiwiError} INVALID_REQUEST for anything but a safe, non-negative integer. */
-export function assertNano(amountNano: number, what: string): void {
+function assertNano(amountNano: number, what: string): void {
   if (Number.isSafeInteger(amountNano) && amountNano >= 0) return
   throw new KiwiError(
     'INVALID_REQUEST',

@@ -17,6 +17,18 @@ export function getThread(store: Store, threadId: string): ThreadRow {
   return toThreadRow(row)
 }
 
+/** What a waiter looks at, without the rest of the row. @throws {KiwiError} THREAD_NOT_FOUND */
+export function statusAndReason(store: Store, threadId: string): Pick<ThreadRow, 'status' | 'wait_reason'> {
+  const row = store.statement('SELECT status, wait_reason FROM threads WHERE thread_id = ?').get(threadId)
+  if (row === undefined) throw threadNotFound(threadId)
+  return statusColumns(row)
+}
+
+function statusColumns(row: Row): Pick<ThreadRow, 'status' | 'wait_reason'> {
+  // The table checks the first, and the engine alone writes the second.
+  return { status: text(row, 'status') as Status, wait_reason: textOrNull(row, 'wait_reason') as WaitReason | null }
+}
+
 export function threadNotFound(threadId: string): KiwiError {
   return new KiwiError('THREAD_NOT_FOUND', `No thread ${threadId.slice(0, 256)} is in this project's registry.`, {
     facts: { thread_id: threadId.slice(0, 256) },
@@ -99,7 +111,7 @@ export function toMessage(row: Row): StoredMessage {
   return { seq: integer(row, 'seq'), turn: integer(row, 'turn'), role, content: json(row, 'content_json') }
 }
 
-export function toEventRow(row: Row): ThreadEventRow {
+function toEventRow(row: Row): ThreadEventRow {
   return {
     id: integer(row, 'id'),
     thread_id: text(row, 'thread_id'),
@@ -119,10 +131,9 @@ function toThreadRow(row: Row): ThreadRow {
     parent_thread_id: textOrNull(row, 'parent_thread_id'),
     root_thread_id: text(row, 'root_thread_id'),
     depth: integer(row, 'depth'),
-    // These four columns hold only values of their types: the table checks the first, and one writer each writes the others.
-    status: text(row, 'status') as Status,
+    ...statusColumns(row),
+    // These two columns hold only values of their types: the engine alone writes the first, the spawn the second.
     end_reason: textOrNull(row, 'end_reason') as EndReason | null,
-    wait_reason: textOrNull(row, 'wait_reason') as WaitReason | null,
     guarantee: text(row, 'guarantee') as 'hard' | 'advisory',
     created_at: text(row, 'created_at'),
     updated_at: text(row, 'updated_at'),

@@ -26,23 +26,34 @@ export interface OpenFile {
  * @throws {KiwiError} EXECUTION_FAILED when a link, a pipe, a device or a file with a second name stands there.
  */
 export function openInThreadFolder(folder: string, threadId: string, name: string): OpenFile {
-  const threadFolder = join(folder, threadId)
-  mkdirSync(threadFolder, { recursive: true, mode: 0o700 })
-  if (!lstatSync(threadFolder).isDirectory()) throw refused(threadId, name, 'its folder is a link')
-  const path = join(threadFolder, name)
-  const fd = openPlain(path, threadId, name)
+  const path = join(folder, threadId, name)
+  const fd = openOrMake(path, threadId, name)
   try {
     const found = fstatSync(fd)
     if (!found.isFile()) throw refused(threadId, name, 'it is not a regular file')
     if (found.nlink !== 1) throw refused(threadId, name, 'it has a second name (hard link)')
-    // Opened first, then checked what was opened: a folder swapped for a link in between is seen here.
-    if (process.platform === 'linux' && readlinkSync(`/proc/self/fd/${fd}`) !== path) {
-      throw refused(threadId, name, 'its folder was replaced while it was opened')
-    }
+    if (!isAt(fd, path)) throw refused(threadId, name, 'its folder is a link')
     return { fd, size: found.size }
   } catch (error) {
     closeSync(fd)
     throw error
+  }
+}
+
+/** Opened first, then checked what was opened: a folder that is swapped for a link in between is seen, too. */
+function isAt(fd: number, path: string): boolean {
+  if (process.platform === 'linux') return readlinkSync(`/proc/self/fd/${fd}`) === path
+  return lstatSync(dirname(path)).isDirectory()
+}
+
+/** The folder is there but for the first time, and looking for it costs more than opening the file. */
+function openOrMake(path: string, threadId: string, name: string): number {
+  try {
+    return openPlain(path, threadId, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    return openPlain(path, threadId, name)
   }
 }
 
@@ -100,7 +111,7 @@ export function readTail(file: OpenFile): Tail {
   }
 }
 
-export function readRange(fd: number, position: number, length: number): Buffer {
+function readRange(fd: number, position: number, length: number): Buffer {
   const bytes = Buffer.alloc(length)
   let filled = 0
   while (filled < length) {
@@ -124,7 +135,7 @@ function lastRecord(bytes: Buffer): { readonly seq: number; readonly end: number
 }
 
 /** The seq of one transcript line; null for anything that is not a whole record. */
-export function seqOf(line: string): number | null {
+function seqOf(line: string): number | null {
   try {
     const record: unknown = JSON.parse(line)
     if (typeof record !== 'object' || record === null || !('seq' in record)) return null

@@ -28,7 +28,7 @@ export interface TranscriptsOptions {
   readonly store: Store
   /** Told once per thread and problem. */
   readonly onProblem: (threadId: string, error: unknown) => void
-  /** Files held open; the least recently written is closed first. Default 200. */
+  /** Files held open; the least recently written is closed first. Default 1,024: a file for each of a thousand running threads. */
   readonly maxOpen?: number
 }
 
@@ -39,6 +39,8 @@ interface Entry {
   pendingLastSeq: number
   /** Null while closed. In the order of last use. */
   file: OpenFile | null
+  /** When the file was last closed; a file that still has it was not touched by others. */
+  closedSize: number
   complained: boolean
 }
 
@@ -59,7 +61,7 @@ class TranscriptFiles implements Transcripts {
 
   constructor(options: TranscriptsOptions) {
     this.#options = options
-    this.#maxOpen = options.maxOpen ?? 200
+    this.#maxOpen = options.maxOpen ?? 1_024
     this.#folder = ensureThreadsFolder(options.folder)
   }
 
@@ -82,7 +84,9 @@ class TranscriptFiles implements Transcripts {
 
   repair(threadId: string): void {
     // What is on disk now counts, not what this process believes.
-    this.#release(threadId, this.#entryOf(threadId))
+    const known = this.#entryOf(threadId)
+    this.#release(threadId, known)
+    known.closedSize = -1
     this.#guarded(threadId, (entry) => {
       this.#openFile(threadId, entry)
       this.#fill(threadId, entry)
@@ -108,7 +112,7 @@ class TranscriptFiles implements Transcripts {
   #entryOf(threadId: string): Entry {
     let entry = this.#entries.get(threadId)
     if (entry === undefined) {
-      entry = { lastSeq: 0, pending: '', pendingFirstSeq: 0, pendingLastSeq: 0, file: null, complained: false }
+      entry = { lastSeq: 0, pending: '', pendingFirstSeq: 0, pendingLastSeq: 0, file: null, closedSize: -1, complained: false }
       this.#entries.set(threadId, entry)
     }
     return entry
@@ -121,6 +125,7 @@ class TranscriptFiles implements Transcripts {
       entry.complained = false
     } catch (error) {
       this.#release(threadId, entry)
+      entry.closedSize = -1
       if (!entry.complained) this.#options.onProblem(threadId, error)
       entry.complained = true
     } finally {
@@ -141,6 +146,8 @@ class TranscriptFiles implements Transcripts {
     if (entry.file === null) {
       const file = openInThreadFolder(this.#folder, threadId, NAME)
       entry.file = file
+      this.#open.set(threadId, entry)
+      if (file.size === entry.closedSize) return
       const tail = readTail(file)
       const side = (): OpenFile => openInThreadFolder(this.#folder, threadId, `${NAME}.torn`)
       if (tail.goodSize < file.size) entry.file = cutTornTail(file, tail.goodSize, side)
@@ -166,7 +173,10 @@ class TranscriptFiles implements Transcripts {
   }
 
   #release(threadId: string, entry: Entry): void {
-    if (entry.file !== null) closeSync(entry.file.fd)
+    if (entry.file !== null) {
+      closeSync(entry.file.fd)
+      entry.closedSize = entry.file.size
+    }
     entry.file = null
     this.#open.delete(threadId)
   }
