@@ -1,5 +1,4 @@
 import type { Kiwi } from '../compose.ts'
-import type { ExitCode } from './exit-codes.ts'
 import type { Output } from './output.ts'
 
 /** What every verb is given; a verb reads no global state. */
@@ -18,17 +17,13 @@ export interface CliContext {
   interrupt(): AbortSignal
 }
 
-/** One verb. It prints its own outcome and gives the exit code; what it throws is printed as an error envelope. */
-export type Verb<Arguments extends readonly unknown[]> = (context: CliContext, ...args: Arguments) => Promise<ExitCode>
-
 /** Runs `use` with a composed project and closes it on every path. What the configuration left unused is said on stderr. */
 export async function withKiwi<T>(
   context: Pick<CliContext, 'projectPath' | 'env' | 'output'>,
   use: (kiwi: Kiwi) => Promise<T>,
-  flags: Readonly<Record<string, string>> = {},
 ): Promise<T> {
   const { createKiwi } = await import('../compose.ts')
-  const kiwi = createKiwi({ projectPath: context.projectPath, env: context.env, flags })
+  const kiwi = createKiwi({ projectPath: context.projectPath, env: context.env })
   try {
     for (const warning of kiwi.config.warnings) context.output.talk(`warning: ${warning}`)
     return await use(kiwi)

@@ -54,7 +54,7 @@ export function createOutput(options: {
 }
 
 /** What went wrong, where, and what to do, one under the other. */
-export function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
+function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
   const { code, message, chain, failed_at: failedAt, cause, suggestion } = envelope.error
   const lines = [`${label} ${terminalText(message)} [${code}]`]
   if (failedAt !== null)
