@@ -118,6 +118,7 @@ test('threat row 33: a hostile answer reaches the terminal without its escape se
   assert.deepEqual([code, stdout], [0, 'done ok\n'])
   assert.doesNotMatch(stderr, /(?![\n\t])[\p{Cc}\u202E]/u)
   const json = await project.run('run', 'long_walk', 'finish', '-o', 'json')
+  assert.equal(json.code, 0, json.stdout)
   assert.match(JSON.parse(json.stdout).result.text, /\u202E ok$/u)
   assert.doesNotMatch(json.stdout, /(?!\n)[\p{Cc}\u202E]/u)
 })
