@@ -30,7 +30,7 @@ export async function deliverParked(services: HarnessServices, ctx: TurnContext,
 }
 
 /** One commit of several; events keep pointing at their own message. */
-export function joined(commits: readonly Commit[]): Commit {
+function joined(commits: readonly Commit[]): Commit {
   const messages = commits.flatMap((commit) => commit.messages ?? [])
   let offset = 0
   const events = commits.flatMap((commit) => {

@@ -30,6 +30,7 @@ interface Harness {
 const FRESH_ATTEMPT_DELAYS_MS: readonly number[] = [1_000, 4_000]
 /** Turns in a row in which siblings may take the money first before the thread counts as out of money. */
 const MAX_OUTBID_TURNS = 3
+const OUTBID_WAIT_MS = 250
 
 /**
  * Runs a directive on a managed thread: its limits are checked before each model call, its money is reserved before it is spent, its
@@ -109,7 +110,14 @@ function outOfMoney(
   { limits }: Prepared,
   refusal: Extract<ModelStepOutcome, { kind: 'unaffordable' }>,
 ): TurnEnd {
-  if (refusal.again && data.outbid < MAX_OUTBID_TURNS) return { data: { ...data, outbid: data.outbid + 1 }, next: { do: 'turn' } }
+  // Others draw on the same account, and most of what they have reserved comes back when their calls are settled.
+  if (data.outbid < MAX_OUTBID_TURNS && (refusal.again || refusal.bindingThreadId !== ctx.threadId)) {
+    const untilMs = ctx.now() + OUTBID_WAIT_MS * 2 ** data.outbid
+    return {
+      data: { ...data, outbid: data.outbid + 1 },
+      next: refusal.again ? { do: 'turn' } : { do: 'wait', reason: 'timer', untilMs },
+    }
+  }
   const left = usdFromNano(refusal.availableNano)
   const message = `The next model call does not fit: $${left.toFixed(6)} is left in the budget of thread ${refusal.bindingThreadId}.`
   const facts = { limit: 'max_cost_usd', binding_thread_id: refusal.bindingThreadId, available_usd: left }

@@ -66,12 +66,14 @@ function addedBy(added: Added, body: JsonObject): Added {
     tokens: added.tokens + amount(body['add_tokens']),
     toolCalls: added.toolCalls + amount(body['add_tool_calls']),
     seconds: added.seconds + amount(body['add_seconds']),
-    nano: added.nano + nanoFromUsd(amount(body['add_usd'])),
+    nano: added.nano + (amount(body['add_usd_nano']) || nanoFromUsd(amount(body['add_usd']))),
   }
 }
 
 function grew(body: JsonObject): boolean {
-  return ['add_turns', 'add_tokens', 'add_tool_calls', 'add_seconds', 'add_usd'].some((name) => amount(body[name]) > 0)
+  return ['add_turns', 'add_tokens', 'add_tool_calls', 'add_seconds', 'add_usd', 'add_usd_nano'].some(
+    (name) => amount(body[name]) > 0,
+  )
 }
 
 /** A limit is only ever raised: what is not a positive finite number adds nothing, so a bad signal cannot wedge the thread. */

@@ -3,7 +3,7 @@ import { isTerminal, needsPerson } from '../../threads/status.ts'
 import type { ThreadRow } from '../../threads/threads-client.ts'
 
 /** One thread as tools show it to a model: its outcome, without registry internals. */
-export function threadView(row: ThreadRow): JsonObject {
+function threadView(row: ThreadRow): JsonObject {
   return {
     thread_id: row.thread_id,
     directive_id: row.directive_id,

@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../../json.ts'
-import { toEnvelope } from '../../kernel/errors.ts'
+import { KiwiError, toEnvelope } from '../../kernel/errors.ts'
 import type { MetaToolResult } from '../../kernel/contract.ts'
-import type { Commit, NewEvent, StepMeta, TurnContext } from '../../threads/engine.ts'
+import type { Commit, NewEvent, StepMeta, StepOutcome, TurnContext } from '../../threads/engine.ts'
 import type { ToolCall } from '../base/conversation.ts'
 import { runToolCalls } from '../base/tool-calls.ts'
 import { canonicalJson, hash, traceOf } from './loops.ts'
@@ -61,15 +61,17 @@ export function runToolSteps(input: ToolStepsInput): Promise<readonly CallOutcom
 
 async function runStep(input: ToolStepsInput, call: RunnableCall, index: number): Promise<CallOutcome> {
   const { ctx } = input
-  const outcome = await ctx.step<Json>(
-    stepName(call, index),
-    {
-      effect: call.effect,
-      timeoutMs:
-        input.secondsLeft === null ? TOOL_STEP_TIMEOUT_MS : Math.min(TOOL_STEP_TIMEOUT_MS, Math.ceil(input.secondsLeft * 1000)),
-      before: { events: [callEvent(call)] },
-    },
-    (meta) => execute(input, call, meta),
+  const outcome = await stepOrTimeout(ctx, () =>
+    ctx.step<Json>(
+      stepName(call, index),
+      {
+        effect: call.effect,
+        timeoutMs:
+          input.secondsLeft === null ? TOOL_STEP_TIMEOUT_MS : Math.min(TOOL_STEP_TIMEOUT_MS, Math.ceil(input.secondsLeft * 1000)),
+        before: { events: [callEvent(call)] },
+      },
+      (meta) => execute(input, call, meta),
+    ),
   )
   // `refused` needs a reservation, which a tool step never makes.
   if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
@@ -80,6 +82,16 @@ async function runStep(input: ToolStepsInput, call: RunnableCall, index: number)
   const trace =
     call.poll || parked !== null ? null : { call: traceOf(call.item, call.parameters, '').call, result: facts.resultHash }
   return { item: call.item, trace, parked, escalated: call.helpSignal?.action === 'escalate', counted: true, commit: null }
+}
+
+/** A tool that did not even answer its abort may still be at work: its outcome is as unknown as after a crash. */
+async function stepOrTimeout(ctx: TurnContext, run: () => Promise<StepOutcome<Json>>): Promise<StepOutcome<Json>> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof KiwiError && error.code === 'TIMEOUT' && !ctx.signal.aborted) return { kind: 'unknown' }
+    throw error
+  }
 }
 
 /** Index, so that equal calls of one turn differ; inner item, so that a journal is readable. */
@@ -148,7 +160,7 @@ function parkOf(value: unknown, ctx: TurnContext): ToolFacts['park'] {
 
 function unknownOutcome(ctx: TurnContext, call: RunnableCall): CallOutcome {
   const text =
-    `The outcome of this call is unknown: ${call.item} had begun when the host stopped, and no result was recorded. ` +
+    `The outcome of this call is unknown: ${call.item} had begun, and then its host stopped or its time was over; no result was recorded. ` +
     'It may or may not have taken effect, and it was not repeated. Check what happened before you call it again.'
   return {
     item: call.item,

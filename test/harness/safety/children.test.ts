@@ -138,3 +138,45 @@ test('a thread may not act on a thread that it did not spawn', async (t) => {
   const query = await shop.call('thread_registry', { action: 'query' }, { __thread_id: one })
   assert.deepEqual(query.success && (query['result'] as { threads: unknown[] }).threads, [])
 })
+
+test('a wait that is over before the child is says so, and the parent goes on', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: { parent: directive('parent', cost('1')), child: directive('child', cost('0.1')) },
+    scenario: (conversation) => {
+      if (isChild(conversation)) return { reply: { text: 'never' }, fault: { kind: 'stall', after_events: 1 } }
+      if (conversation.turn === 1) return executes(['thread_directive', { directive_name: 'child' }])
+      if (conversation.turn > 2) return says('Left it alone.')
+      const spawned = JSON.parse(conversation.results[0]?.content ?? '{}') as { thread_id: string }
+      return executes(['wait_thread', { thread_id: spawned.thread_id, timeout_seconds: 0.05 }])
+    },
+  })
+  const id = await shop.spawn('parent')
+  const parent = await shop.until(id, 'completed', 'error')
+  assert.equal(parent.end_reason, 'done', JSON.stringify(parent.result))
+  assert.match(shop.results(id)[1] ?? '', /"settled":false/)
+  const [child] = shop.threads.list({ parent_thread_id: id })
+  await shop.until(child?.thread_id ?? '', 'cancelled')
+})
+
+test('twenty children at once never spend more than the cap above them', async (t) => {
+  const spawns = Array.from({ length: 20 }, () => ['thread_directive', { directive_name: 'child' }] as const)
+  const shop = await openWorkshop(t, {
+    directives: { parent: directive('parent', cost('0.1')), child: directive('child', cost('')) },
+    files: { 'a.txt': 'x\n'.repeat(200) },
+    scenario: (conversation) => {
+      if (isChild(conversation)) return executes(['read_file', { path: 'a.txt', offset_line: conversation.turn }])
+      if (conversation.turn === 1) return executes(...spawns)
+      const ids = conversation.results.slice(0, 20).map(({ content }) => (JSON.parse(content) as { thread_id: string }).thread_id)
+      return conversation.turn === 2 ? executes(['wait_thread', { thread_ids: ids }]) : says('Done.')
+    },
+  })
+  const id = await shop.spawn('parent')
+  await shop.until(id, 'completed', 'error')
+  const rows = shop.threads.list({ root_thread_id: id })
+  assert.equal(rows.length, 21)
+  for (const row of rows) await shop.until(row.thread_id, 'completed', 'error', 'cancelled')
+  const ledger = shop.store.statement('SELECT spent_nano, reserved_nano, escrow_nano FROM ledger WHERE thread_id = ?').get(id)
+  const total = shop.threads.list({ root_thread_id: id }).reduce((sum, row) => sum + Number(row.total_usage['cost_nano']), 0)
+  assert.deepEqual({ ...ledger }, { spent_nano: total, reserved_nano: 0, escrow_nano: 0 })
+  assert.ok(total <= 100_000_000 && total > 40_000_000, String(total))
+})

@@ -23,7 +23,7 @@ import type { Store } from '../../../src/threads/store/open-store.ts'
 import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../../../src/threads/threads-client.ts'
 
 /** $1 a million input tokens of any class, $10 a million output tokens: 1,000 and 10,000 nano-dollars a token. */
-export const PRICE = { input: 1, cache_read: 1, cache_write_5m: 1, cache_write_1h: 1, output: 10 }
+const PRICE = { input: 1, cache_read: 1, cache_write_5m: 1, cache_write_1h: 1, output: 10 }
 /** Every answer of the tests uses these unless it says otherwise: 100 × 1,000 + 10 × 10,000 nano-dollars. */
 export const USAGE = { input: 100, cache_read: 0, cache_write: 0, output: 10, reasoning: 0 }
 export const CALL_NANO = 200_000
