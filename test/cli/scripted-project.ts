@@ -23,7 +23,10 @@ export async function createScriptedProject(
   const path = join(root, 'project')
   const home = { HOME: join(root, 'home'), USER_SPACE: join(root, 'user-space') }
   const initialised = await kiwi(['-C', path, 'init'], { cwd: root, env: home })
-  if (initialised.code !== 0) throw new Error(`kiwi init failed: ${initialised.stderr}`)
+  if (initialised.code !== 0) {
+    rmSync(root, { recursive: true, force: true })
+    throw new Error(`kiwi init failed: ${initialised.stderr}`)
+  }
   const model = await startScriptedModel({ scenario: scenario ?? join(path, '.ai', 'scenarios', 'hello_kiwi.yaml') })
   const env = {
     ...home,
