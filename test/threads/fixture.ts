@@ -15,9 +15,25 @@ import type { Store } from '../../src/threads/store/open-store.ts'
 import type { SpawnRequest, ThreadRow, ThreadsClient } from '../../src/threads/threads-client.ts'
 import { createTranscripts } from '../../src/threads/transcript/transcripts.ts'
 
+const cleanups = new WeakMap<TestContext, (() => unknown)[]>()
+
+/** Runs at the end of the test, the last registered first: what stands in a folder is stopped before the folder goes. */
+export function atEnd(t: TestContext, action: () => unknown): void {
+  const registered = cleanups.get(t)
+  if (registered !== undefined) {
+    registered.push(action)
+    return
+  }
+  const actions = [action]
+  cleanups.set(t, actions)
+  t.after(async () => {
+    for (const last of actions.toReversed()) await last()
+  })
+}
+
 export function tempFolder(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'kiwi-threads-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  atEnd(t, () => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
@@ -139,7 +155,7 @@ export function bench(
       end()
     },
   })
-  t.after(async () => {
+  atEnd(t, async () => {
     await engine.close(1_000)
     await store.close()
   })

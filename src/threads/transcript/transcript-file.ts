@@ -42,19 +42,15 @@ export function openInThreadFolder(folder: string, threadId: string, name: strin
 
 /** Opened first, then checked what was opened: a folder that is swapped for a link in between is seen, too. */
 function isAt(fd: number, path: string): boolean {
-  if (process.platform === 'linux') return readlinkSync(`/proc/self/fd/${fd}`) === path
-  return lstatSync(dirname(path)).isDirectory()
+  return process.platform !== 'linux' || readlinkSync(`/proc/self/fd/${fd}`) === path
 }
 
-/** The folder is there but for the first time, and looking for it costs more than opening the file. */
+/** A linked folder is refused before anything is made in what it points to. */
 function openOrMake(path: string, threadId: string, name: string): number {
-  try {
-    return openPlain(path, threadId, name)
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-    return openPlain(path, threadId, name)
-  }
+  const found = lstatSync(dirname(path), { throwIfNoEntry: false })
+  if (found === undefined) mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  else if (!found.isDirectory()) throw refused(threadId, name, 'its folder is a link')
+  return openPlain(path, threadId, name)
 }
 
 function openPlain(path: string, threadId: string, name: string): number {

@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { TestContext } from 'node:test'
 import { createThreadsClient } from '../../../src/threads/client/create-threads-client.ts'
 import { systemClock } from '../../../src/threads/clock.ts'
 import type { Engine } from '../../../src/threads/engine.ts'
 import { openStore } from '../../../src/threads/store/open-store.ts'
 import type { ThreadsClient } from '../../../src/threads/threads-client.ts'
-import { bench, counting, DONE, poll, request, runner, signal, tempFolder } from '../fixture.ts'
+import { atEnd, bench, counting, DONE, poll, request, runner, signal, tempFolder } from '../fixture.ts'
 
 const waiting = runner(async (_context, state) => [state, { do: 'wait', reason: 'approval' }])
 
 /** A client whose threads nobody runs. */
-function alone(t: { after(end: () => void): void }): ThreadsClient {
+function alone(t: TestContext): ThreadsClient {
   const client = createThreadsClient({
     projectPath: '/nowhere',
     store: openStore({ path: ':memory:' }),
@@ -19,7 +20,7 @@ function alone(t: { after(end: () => void): void }): ThreadsClient {
     wake: async () => undefined,
     watchLive: async () => undefined,
   })
-  t.after(() => client.close())
+  atEnd(t, () => client.close())
   return client
 }
 
@@ -144,7 +145,7 @@ test('a wait sees what another process writes', async (t) => {
     wake: async (id) => host.engine.notify(id),
     watchLive: async () => undefined,
   })
-  t.after(() => client.close())
+  atEnd(t, () => client.close())
   await client.spawn(request('a'))
   const [row] = await client.wait(['a'], { timeoutMs: 10_000 })
   assert.equal(row?.status, 'completed')

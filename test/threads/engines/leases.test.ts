@@ -7,7 +7,7 @@ import { createLeases } from '../../../src/threads/engines/leases.ts'
 import { isAlive, ownIdentity } from '../../../src/threads/engines/process-identity.ts'
 import type { ProcessIdentity } from '../../../src/threads/engines/process-identity.ts'
 import { openStore } from '../../../src/threads/store/open-store.ts'
-import { bench, DONE, poll, request, runner, tempFolder } from '../fixture.ts'
+import { atEnd, bench, DONE, poll, request, runner, tempFolder } from '../fixture.ts'
 
 const EXPIRY_MS = 1_000
 
@@ -84,7 +84,7 @@ test('threat row 53: a host whose lease was taken writes nothing more, and its r
   await client.spawn(request('a'))
   await begun.promise
   const other = openStore({ path: join(folder, '.ai', 'threads', 'registry.db') })
-  t.after(() => other.close())
+  atEnd(t, () => other.close())
   await other.commit(
     () => other.statement("UPDATE leases SET host_id = 'other', epoch = epoch + 1 WHERE thread_id = 'a'").run().changes,
   )

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createConnection } from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -16,7 +16,7 @@ import { MAX_REQUEST_BYTES } from '../../../src/threads/host/protocol.ts'
 import { reachHost } from '../../../src/threads/host/wake-host.ts'
 import { openStore } from '../../../src/threads/store/open-store.ts'
 import type { ThreadsClient } from '../../../src/threads/threads-client.ts'
-import { poll, request, tempFolder } from '../fixture.ts'
+import { atEnd, poll, request, tempFolder } from '../fixture.ts'
 
 const HOST = new URL('host-process.ts', import.meta.url).pathname
 
@@ -49,7 +49,7 @@ function world(t: TestContext, options: { readonly idleExitMs?: number; readonly
     clock: systemClock,
     ...reachHost({ ...host, projectPath }),
   })
-  t.after(async () => {
+  atEnd(t, async () => {
     client.close()
     await stopHost(hostDir)
   })
@@ -95,9 +95,14 @@ test('a spawn starts the host, which runs the thread after the one who asked has
 })
 
 test('many processes that need a host at once get the same one', async (t) => {
-  const { host } = world(t)
+  const { host, hostDir } = world(t)
   const answers = await Promise.all(Array.from({ length: 6 }, () => ensureHost(host)))
   assert.equal(new Set(answers.map((answer) => answer['pid'])).size, 1)
+  const log = await poll(
+    () => readFileSync(join(hostDir, 'host.log'), 'utf8'),
+    (text) => (text.match(/ended: already_running/g) ?? []).length === 5,
+  )
+  assert.equal(log.match(/ listens/g)?.length, 1)
 })
 
 test('threat row 53: a second host of the same user ends at once and leaves the first alone', async (t) => {
@@ -188,7 +193,7 @@ test('a host that cannot be started leaves the thread in the registry and says s
     command: [process.execPath, '-e', 'console.error("no luck"); process.exit(3)'],
   })
   const lost = createThreadsClient({ projectPath, store, ownsStore: true, clock: systemClock, ...broken })
-  t.after(() => lost.close())
+  atEnd(t, () => lost.close())
   await assert.rejects(lost.spawn(request('a')), (error: { code: string; message: string; context: { suggestion: string } }) => {
     assert.equal(error.code, 'HOST_UNAVAILABLE')
     assert.match(error.message, /exit code 3.*no luck/)
@@ -200,9 +205,13 @@ test('a host that cannot be started leaves the thread in the registry and says s
 
 test('a folder whose path is too long for a socket gets one in a private temporary folder', async (t) => {
   const hostDir = join(tempFolder(t), 'x'.repeat(100), 'host')
+  const socketFolders: string[] = []
+  // Registered before the host is, so that it runs after the host has been stopped.
+  atEnd(t, () => socketFolders.forEach((folder) => rmSync(folder, { recursive: true, force: true })))
   const { host } = world(t, { hostDir })
   await ensureHost(host)
   const path = findSocketPath(openHostFolder(hostDir)) ?? ''
+  socketFolders.push(join(path, '..'))
   assert.ok(path.length <= 100 && statSync(join(path, '..')).isDirectory())
   assert.equal(statSync(join(path, '..')).mode & 0o777, 0o700)
 })

@@ -4,12 +4,12 @@ import type { TestContext } from 'node:test'
 import { join } from 'node:path'
 import { openStore } from '../../../src/threads/store/open-store.ts'
 import type { Store } from '../../../src/threads/store/open-store.ts'
-import { tempFolder } from '../fixture.ts'
+import { atEnd, tempFolder } from '../fixture.ts'
 
 function tally(t: TestContext, options: { readonly diskFull?: 'retry' | 'fail'; readonly onStall?: () => void } = {}): Store {
   const store = openStore({ path: join(tempFolder(t), 'registry.db'), ...options })
   store.statement('CREATE TABLE tally (n INTEGER PRIMARY KEY, pad TEXT)').run()
-  t.after(() => store.close())
+  atEnd(t, () => store.close())
   return store
 }
 
@@ -117,6 +117,6 @@ test('closing commits what is queued and refuses what comes after', async (t) =>
     { code: 'ABORTED' },
   )
   const again = openStore({ path: join(folder, 'registry.db') })
-  t.after(() => again.close())
+  atEnd(t, () => again.close())
   assert.equal(again.statement("SELECT COUNT(*) AS n FROM sqlite_schema WHERE name = 'late'").get()?.['n'], 1)
 })

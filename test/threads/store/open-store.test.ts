@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite'
 import test from 'node:test'
 import { openStore } from '../../../src/threads/store/open-store.ts'
 import { listThreads } from '../../../src/threads/store/thread-rows.ts'
-import { tempFolder } from '../fixture.ts'
+import { atEnd, tempFolder } from '../fixture.ts'
 
 const WRITER = new URL('busy-writer.ts', import.meta.url).pathname
 
@@ -15,7 +15,7 @@ test('the registry and its folder belong to the user alone', async (t) => {
   const folder = tempFolder(t)
   const path = join(folder, '.ai', 'threads', 'registry.db')
   const store = openStore({ path })
-  t.after(() => store.close())
+  atEnd(t, () => store.close())
   await store.commit(() => store.statement('CREATE TABLE any (n)').run().changes)
   assert.equal(statSync(path).mode & 0o777, 0o600)
   assert.equal(statSync(`${path}-wal`).mode & 0o777, 0o600)
@@ -24,7 +24,7 @@ test('the registry and its folder belong to the user alone', async (t) => {
 
 test('a registry runs with the settings that keep it safe', (t) => {
   const store = openStore({ path: join(tempFolder(t), 'registry.db') })
-  t.after(() => store.close())
+  atEnd(t, () => store.close())
   const pragma = (name: string): unknown => Object.values(store.statement(`PRAGMA ${name}`).get() ?? {})[0]
   assert.deepEqual(['journal_mode', 'foreign_keys', 'trusted_schema', 'synchronous'].map(pragma), ['wal', 1, 0, 1])
   assert.ok(Number(pragma('busy_timeout')) >= 5_000)
@@ -32,7 +32,7 @@ test('a registry runs with the settings that keep it safe', (t) => {
 
 test('the first columns of the threads table are the documented ones', (t) => {
   const store = openStore({ path: ':memory:' })
-  t.after(() => store.close())
+  atEnd(t, () => store.close())
   const columns = store
     .statement('PRAGMA table_info(threads)')
     .all()
@@ -66,7 +66,7 @@ test('eight processes write one registry at once and none is told that it is bus
   const codes = await Promise.all(writers.map(async (writer) => (await once(writer, 'exit'))[0]))
   assert.deepEqual(codes, [0, 0, 0, 0, 0, 0, 0, 0])
   const store = openStore({ path })
-  t.after(() => store.close())
+  atEnd(t, () => store.close())
   assert.equal(listThreads(store, { limit: 1_000 }).length, 8 * 20)
   assert.equal(
     store.statement('SELECT spawned_below FROM threads ORDER BY registry_id LIMIT 1').get()?.['spawned_below'],

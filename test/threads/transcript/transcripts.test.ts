@@ -19,7 +19,7 @@ import { createTranscripts } from '../../../src/threads/transcript/transcripts.t
 import type { Transcripts } from '../../../src/threads/transcript/transcripts.ts'
 import type { Store } from '../../../src/threads/store/open-store.ts'
 import type { ThreadsClient } from '../../../src/threads/threads-client.ts'
-import { bench, counting, poll, request, tempFolder } from '../fixture.ts'
+import { atEnd, bench, counting, poll, request, tempFolder } from '../fixture.ts'
 
 interface Written {
   readonly folder: string
@@ -46,7 +46,7 @@ async function written(t: TestContext): Promise<Written> {
       store,
       onProblem: (_id, error) => problems.push(error),
     })
-    t.after(() => transcripts.close())
+    atEnd(t, () => transcripts.close())
     return transcripts
   }
   return { folder, path, text: readFileSync(path, 'utf8'), store, client, problems, open }
@@ -178,7 +178,7 @@ test('a thousand threads write their transcripts with a bounded number of open f
     onProblem: (_id, error) => assert.fail(String(error)),
     maxOpen: 10,
   })
-  t.after(() => transcripts.close())
+  atEnd(t, () => transcripts.close())
   const before = openFiles()
   for (let n = 0; n < 300; n += 1) transcripts.append(`t${n}`, 1, '{"seq":1,"ts":"x","type":"y"}\n')
   transcripts.flush()
