@@ -7,6 +7,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readAgentsText } from './agents-text.ts'
 import { type ResolvedConfig, resolveConfig, userSpaceOf } from './config/config.ts'
+import type { Environment } from './config/environment.ts'
 import { envLookup, resolveModel } from './config/models.ts'
 import type { HarnessServices } from './harness/safety/services.ts'
 import type { JsonObject } from './json.ts'
@@ -36,7 +37,7 @@ const SYSTEM_SPACE: string = fileURLToPath(new URL('../system', import.meta.url)
 
 export interface KiwiOptions {
   readonly projectPath: string
-  readonly env: NodeJS.ProcessEnv
+  readonly env: Environment
   /** `model` and `model_tool` override the configuration. */
   readonly flags?: Readonly<Record<string, string>>
 }
@@ -54,7 +55,7 @@ interface Project {
   readonly kernel: Kernel
   readonly services: HarnessServices
   /** Reads the configuration again, with these variables over the ones before: one that a later caller lacks stays. */
-  refresh(env: NodeJS.ProcessEnv): void
+  refresh(env: Environment): void
   close(): void
 }
 
@@ -130,7 +131,7 @@ function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
 }
 
 /** Threads as a process outside of the host sees them: the registry directly, the host through its socket. */
-function remoteThreads(config: ResolvedConfig, env: NodeJS.ProcessEnv): ThreadsClient {
+function remoteThreads(config: ResolvedConfig, env: Environment): ThreadsClient {
   const reach = reachHost({ ...hostOptions(config.userSpace, env), projectPath: config.projectPath })
   const store = openStore({ path: registryPath(config.projectPath) })
   return createThreadsClient({ projectPath: config.projectPath, store, ownsStore: true, clock: systemClock, ...reach })
@@ -138,7 +139,7 @@ function remoteThreads(config: ResolvedConfig, env: NodeJS.ProcessEnv): ThreadsC
 
 const HOST_START_TIMEOUT_MS = 20_000
 
-function hostOptions(userSpace: string, env: NodeJS.ProcessEnv): EnsureHostOptions {
+function hostOptions(userSpace: string, env: Environment): EnsureHostOptions {
   return {
     hostDir: hostFolderOf(userSpace),
     // A debugger port would let any process of the same user read the host's keys.
@@ -158,7 +159,7 @@ const hostFolderOf = (userSpace: string): string => join(userSpace, 'host')
 const registryPath = (projectPath: string): string => join(projectPath, '.ai', 'threads', 'registry.db')
 
 /** `kiwi host run`: runs the threads of every project that asks until it is idle, told to stop, or `signal` aborts. */
-export async function runHostProcess(options: { readonly env: NodeJS.ProcessEnv; readonly signal: AbortSignal }): Promise<void> {
+export async function runHostProcess(options: { readonly env: Environment; readonly signal: AbortSignal }): Promise<void> {
   const { env, signal } = options
   const userSpace = userSpaceOf(env)
   const { host } = resolveConfig({ projectPath: userSpace, env })
@@ -241,7 +242,7 @@ async function resolveRunner(project: Project, name: string): Promise<Runner> {
 }
 
 /** The user's host process from outside. */
-export function hostControl(env: NodeJS.ProcessEnv): { status(): Promise<JsonObject | null>; stop(): Promise<boolean> } {
+export function hostControl(env: Environment): { status(): Promise<JsonObject | null>; stop(): Promise<boolean> } {
   const folder = openHostFolder(hostFolderOf(userSpaceOf(env)))
   const ask = async (cmd: 'status' | 'stop'): Promise<JsonObject | null> => {
     try {

@@ -1,3 +1,4 @@
+import type { Environment } from '../config/environment.ts'
 import type { Kiwi } from '../compose.ts'
 import type { Output } from './output.ts'
 
@@ -6,7 +7,7 @@ export interface CliContext {
   readonly output: Output
   /** Absolute. */
   readonly projectPath: string
-  readonly env: NodeJS.ProcessEnv
+  readonly env: Environment
   /** Folder the command was typed in; file arguments are relative to it. */
   readonly cwd: string
   readonly stderr: NodeJS.WriteStream

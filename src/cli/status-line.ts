@@ -1,3 +1,4 @@
+import type { Environment } from '../config/environment.ts'
 import { clip, widthOf } from './format.ts'
 
 /** A line that stays below text which scrolls. On anything but a terminal it is never drawn. */
@@ -17,7 +18,7 @@ export interface StatusLine {
  * Draws with index, reverse index and save/restore cursor, so that it needs no idea of where the cursor stands or how wide a character is.
  * `TERM=dumb` gets no status line.
  */
-export function createStatusLine(stream: NodeJS.WriteStream, write: (text: string) => void, env: NodeJS.ProcessEnv): StatusLine {
+export function createStatusLine(stream: NodeJS.WriteStream, write: (text: string) => void, env: Environment): StatusLine {
   const [dim, reset] = env['NO_COLOR'] ? ['', ''] : [DIM, RESET]
   const isDrawn = stream.isTTY && env['TERM'] !== 'dumb'
   const state = { status: '', atLineStart: true }

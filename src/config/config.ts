@@ -2,6 +2,7 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { WireName } from '../harness/base/conversation.ts'
 import type { PriceTable } from '../harness/safety/services.ts'
+import type { Environment } from './environment.ts'
 import { type ConfigFile, readProjectConfig, readUserConfig } from './config-file.ts'
 import { DEFAULT_TIERS } from './default-tiers.ts'
 
@@ -31,7 +32,7 @@ export interface ResolvedConfig {
 
 export interface ConfigInput {
   readonly projectPath: string
-  readonly env: NodeJS.ProcessEnv
+  readonly env: Environment
   /** `model` and `model_tool`, as given on a command line. */
   readonly flags?: Readonly<Record<string, string>>
 }
@@ -74,7 +75,7 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
 }
 
 /** `$USER_SPACE`, else `~/.ai`; absolute. */
-export function userSpaceOf(env: NodeJS.ProcessEnv): string {
+export function userSpaceOf(env: Environment): string {
   return resolve(env['USER_SPACE'] || join(env['HOME'] || homedir(), '.ai'))
 }
 

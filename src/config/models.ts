@@ -2,6 +2,7 @@ import type { ModelTarget, PriceTable } from '../harness/safety/services.ts'
 import { KiwiError } from '../kernel/errors.ts'
 import type { ModelChoice } from '../kernel/items/item.ts'
 import type { ResolvedConfig, TierTarget } from './config.ts'
+import type { Environment } from './environment.ts'
 
 /** The scripted model costs nothing; it is charged like a mid-range model so that budgets are seen to work without a key. */
 const SCRIPTED_PRICE: PriceTable = { input: 3, cache_read: 0.3, cache_write_5m: 3.75, cache_write_1h: 6, output: 15 }
@@ -44,7 +45,7 @@ function findTier(config: ResolvedConfig, choice: ModelChoice | null): TierTarge
  * `${NAME}` lookups of tool files: `<PROVIDER>_BASE_URL` and `<PROVIDER>_API_KEY` may come from the configuration (which names the key's
  * variable, never the key), everything else is the environment. The environment wins for base URLs.
  */
-export function envLookup(config: ResolvedConfig, env: NodeJS.ProcessEnv): (name: string) => string | undefined {
+export function envLookup(config: ResolvedConfig, env: Environment): (name: string) => string | undefined {
   const configured = new Map<string, () => string | undefined>()
   for (const [provider, { baseUrl, keyEnv }] of Object.entries(config.providers)) {
     const prefix = provider.toUpperCase().replaceAll('-', '_')

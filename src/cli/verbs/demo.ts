@@ -1,3 +1,4 @@
+import type { Environment } from '../../config/environment.ts'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,7 +48,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
 }
 
 /** Stops the demo's own host and waits until it is gone; one that does not answer is left to its idle exit. */
-async function stopHost(env: NodeJS.ProcessEnv): Promise<void> {
+async function stopHost(env: Environment): Promise<void> {
   const { hostControl } = await import('../../compose.ts')
   const host = hostControl(env)
   const deadlineMs = Date.now() + HOST_STOP_WAIT_MS
