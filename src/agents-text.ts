@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { KiwiError } from './kernel/errors.ts'
 
@@ -7,26 +7,45 @@ const NAME = 'AGENTS.md'
 /** The text goes into every request of every thread; more is a mistake, not guidance. */
 const MAX_BYTES = 64 * 1024
 
+export interface AgentsText {
+  readonly text: string
+  /** Hex. */
+  readonly sha256: string
+}
+
 /**
- * `AGENTS.md` of the first folder that has one, with its SHA-256 as hex. It is guidance and grants nothing.
+ * Reads `AGENTS.md` of the first folder that has one. It is guidance and grants nothing. Every turn of every thread asks for it, so it
+ * is read again only when another file stands there or its size or times have changed.
  *
- * @throws KiwiError EXECUTION_FAILED when it is too large or there is none.
+ * The reader throws KiwiError EXECUTION_FAILED when the file is too large or there is none.
  */
-export async function readAgentsText(folders: readonly string[]): Promise<{ readonly text: string; readonly sha256: string }> {
-  for (const folder of folders) {
-    const bytes = await readFile(join(folder, NAME)).catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return null
-      throw error
-    })
-    if (bytes === null) continue
-    if (bytes.length > MAX_BYTES) {
-      throw new KiwiError('EXECUTION_FAILED', `${NAME} is ${bytes.length} bytes; at most ${MAX_BYTES} are sent to a model.`, {
-        suggestion: 'Shorten it, or move what is looked up now and then into knowledge items.',
-      })
+export function createAgentsTextReader(folders: readonly string[]): () => AgentsText {
+  const paths = folders.map((folder) => join(folder, NAME))
+  let known: { readonly stamp: string; readonly text: AgentsText } | null = null
+  return () => {
+    for (const path of paths) {
+      const stamp = stampOf(path)
+      if (stamp === null) continue
+      if (known?.stamp !== stamp) known = { stamp, text: readText(path) }
+      return known.text
     }
-    return { text: bytes.toString('utf8'), sha256: createHash('sha256').update(bytes).digest('hex') }
+    throw new KiwiError('EXECUTION_FAILED', `No ${NAME} was found, not even the shipped one.`, {
+      suggestion: 'Install the package again.',
+    })
   }
-  throw new KiwiError('EXECUTION_FAILED', `No ${NAME} was found, not even the shipped one.`, {
-    suggestion: 'Install the package again.',
-  })
+}
+
+function stampOf(path: string): string | null {
+  const stats = statSync(path, { throwIfNoEntry: false })
+  return stats === undefined ? null : `${path}:${stats.ino}:${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}`
+}
+
+function readText(path: string): AgentsText {
+  const bytes = readFileSync(path)
+  if (bytes.length > MAX_BYTES) {
+    throw new KiwiError('EXECUTION_FAILED', `${NAME} is ${bytes.length} bytes; at most ${MAX_BYTES} are sent to a model.`, {
+      suggestion: 'Shorten it, or move what is looked up now and then into knowledge items.',
+    })
+  }
+  return { text: bytes.toString('utf8'), sha256: createHash('sha256').update(bytes).digest('hex') }
 }

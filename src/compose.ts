@@ -5,7 +5,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { readAgentsText } from './agents-text.ts'
+import { createAgentsTextReader } from './agents-text.ts'
 import { type ResolvedConfig, resolveConfig, userSpaceOf } from './config/config.ts'
 import type { Environment } from './config/environment.ts'
 import { envLookup, resolveModel } from './config/models.ts'
@@ -103,6 +103,7 @@ function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
     env: (name) => lookup(name),
     now: () => Date.now(),
   })
+  const readAgents = createAgentsTextReader([join(config.projectPath, '.ai'), SYSTEM_SPACE])
   // Runtime tools are called through the kernel, which passes `services` on without knowing them.
   const kernel: Kernel = {
     ...bare,
@@ -112,7 +113,7 @@ function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
     kernel,
     threads,
     resolveModel: (choice) => resolveModel(config, choice),
-    agentsText: () => readAgentsText([join(config.projectPath, '.ai'), SYSTEM_SPACE]),
+    agentsText: async () => readAgents(),
   }
   return {
     kernel,

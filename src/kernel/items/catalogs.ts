@@ -39,6 +39,8 @@ export function createCatalogs(options: CatalogsOptions): Catalogs {
   const all = [...catalogs.values()]
   let revision = 0
   let packages: ReadonlyMap<Space, string> = new Map()
+  /** Looks that were asked for in this turn of the loop: all links of a chain share one. */
+  const joinable = new Map<ItemType | undefined, Promise<void>>()
   const of = (space: Space, type: ItemType): SpaceCatalog => {
     const catalog = catalogs.get(`${space}/${type}`)
     if (catalog === undefined) throw new TypeError(`Expected a space and an item type, got ${space} and ${type}.`)
@@ -48,16 +50,25 @@ export function createCatalogs(options: CatalogsOptions): Catalogs {
     const shipped = file.space === 'system' ? null : of('system', file.type).byId(file.id)
     return shipped !== null && isProtectedSystemItem(shipped)
   }
+  const look = async (type: ItemType | undefined): Promise<void> => {
+    // Two turns: the first may end before the loop has polled, the second cannot, so the events of earlier changes are in.
+    await nextTurn()
+    // From here on a new question would have too few turns before its look.
+    joinable.delete(type)
+    await nextTurn()
+    const asked = type === undefined ? all : SPACES.map((space) => of(space, type))
+    const changed = asked.map((catalog) => catalog.refresh()).includes(true)
+    const installed = new Map(SPACES.map((space) => [space, space === 'system' ? '' : packagesStamp(options.spaces[space])]))
+    if (changed || SPACES.some((space) => installed.get(space) !== packages.get(space))) revision += 1
+    packages = installed
+  }
   return {
-    async refresh(type) {
-      // Two turns: the first may end before the loop has polled, the second cannot, so the events of earlier changes are in.
-      await nextTurn()
-      await nextTurn()
-      const asked = type === undefined ? all : SPACES.map((space) => of(space, type))
-      const changed = asked.map((catalog) => catalog.refresh()).includes(true)
-      const installed = new Map(SPACES.map((space) => [space, space === 'system' ? '' : packagesStamp(options.spaces[space])]))
-      if (changed || SPACES.some((space) => installed.get(space) !== packages.get(space))) revision += 1
-      packages = installed
+    refresh(type) {
+      const begun = joinable.get(type)
+      if (begun !== undefined) return begun
+      const looking = look(type)
+      joinable.set(type, looking)
+      return looking
     },
     revision: () => revision,
     find(type, id, source) {

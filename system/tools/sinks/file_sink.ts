@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, realpathSync, writeSync } from 'node:fs'
-import { isAbsolute, join } from 'node:path'
+import { basename, isAbsolute, join } from 'node:path'
 import type { JsonObject } from '../../../src/json.ts'
 import { KiwiError } from '../../../src/kernel/errors.ts'
 import type { Sink } from '../../../src/primitives/http-client/contract.ts'
@@ -170,7 +170,7 @@ function openInProject(projectPath: string, path: string): number {
   ) {
     throw outside(path, 'it must be a relative path of a file, without ".."')
   }
-  const trail = [realpathSync(projectPath)]
+  const trail = [process.platform === 'linux' ? projectPath : realpathSync(projectPath)]
   let folder = openSync(projectPath, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
     for (const name of names) {
@@ -194,17 +194,28 @@ function folderPath(folder: number, trail: readonly string[]): string {
 }
 
 function openFolder(parent: string, name: string, path: string): number {
-  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
+  const folder = join(parent, name)
+  // Made second, because almost every stream goes to a folder that is there.
+  const opened = openIfThere(folder, path)
+  if (opened !== null) return opened
   try {
-    mkdirSync(join(parent, name), 0o700)
+    mkdirSync(folder, 0o700)
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
   }
+  const made = openIfThere(folder, path)
+  if (made === null) throw outside(path, `"${name}" went away while it was opened`)
+  return made
+}
+
+function openIfThere(folder: string, path: string): number | null {
   try {
-    return openSync(join(parent, name), flags)
+    return openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
   } catch (error) {
-    throw codeOf(error) === 'ENOTDIR' || codeOf(error) === 'ELOOP'
-      ? outside(path, `"${name}" is not a folder or is a symbolic link`)
+    const code = codeOf(error)
+    if (code === 'ENOENT') return null
+    throw code === 'ENOTDIR' || code === 'ELOOP'
+      ? outside(path, `"${basename(folder)}" is not a folder or is a symbolic link`)
       : error
   }
 }
