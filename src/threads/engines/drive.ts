@@ -69,7 +69,8 @@ async function boundary(options: DriveOptions, live: LiveThread, ended: EndedTur
   await live.boundary
   live.boundary = null
   // In the middle of an interrupted turn only a cancel counts: anything else would change what the recorded steps were made from.
-  const midTurn = ended === null && live.steps.size > 0
+  // A thread whose harness was not found is done whatever it was in the middle of.
+  const midTurn = ended === null && live.steps.size > 0 && live.next.do !== 'done'
   const pending = midTurn && live.cancelMode === null ? [] : pendingSignals(journal.store, live.id)
   if (midTurn && live.cancelMode === null && !options.closing()) return null
   const recorded = ended === null ? [] : ended.recorded.map((commit) => journal.prepare(live, commit, { step: null }))

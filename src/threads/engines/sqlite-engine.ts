@@ -148,6 +148,8 @@ export function createSqliteEngine(options: SqliteEngineOptions): Engine {
     const live = await takeUp({ journal, leases }, start, runner)
     if (live === null) return false
     lives.set(threadId, live)
+    // One that came while the thread was being read found it neither live nor due.
+    noticeCancel(journal, live)
     if (error !== null) live.next = spawnFailed(error)
     driving.set(threadId, run(live))
     return true

@@ -83,7 +83,8 @@ function createStepRunner(
     if (found !== undefined) reveal(live, name)
     // The value was written by this very step, so it has the step's type.
     if (found?.state === 'done') return { kind: 'done', value: JSON.parse(found.valueJson ?? 'null') as T, replayed: true }
-    if (found !== undefined && stepOptions.effect === 'once') return { kind: 'unknown' }
+    // What it was when it began counts (E2): a tool may be declared otherwise since.
+    if (found !== undefined && (found.effect === 'once' || stepOptions.effect === 'once')) return { kind: 'unknown' }
     if (options.stopping() || live.broken !== null) throw stopped(live.id)
     const attempt = (found?.attempt ?? 0) + 1
     const intent = begin({ name, stepOptions, attempt })
