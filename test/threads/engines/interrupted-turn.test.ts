@@ -71,7 +71,8 @@ test('a cancel that comes while a thread is being taken up stops the turn it was
     )
     return [state, DONE]
   })
-  const after = bench(t, hanging, { folder })
+  // The poll would find it half a second later.
+  const after = bench(t, hanging, { folder, pollMs: 60_000 })
   let sent: Promise<void> | null = null
   after.store.onBatch(() => {
     const lease = after.store.statement("SELECT host_id FROM leases WHERE thread_id = 'a'").get()
