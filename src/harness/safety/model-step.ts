@@ -24,6 +24,8 @@ interface StepFacts {
   readonly usage: Usage | null
   readonly costNano: number
   readonly agentsSha256: string
+  /** `max_duration_seconds` ended the call, and not the provider or its timers. */
+  readonly outOfTime: boolean
 }
 
 /** The money and tokens of all attempts of a turn. */
@@ -43,7 +45,12 @@ export type ModelStepOutcome =
       readonly agentsSha256: string
       readonly spending: ModelSpending
     }
-  | { readonly kind: 'failed'; readonly error: ModelCallError; readonly spending: ModelSpending }
+  | {
+      readonly kind: 'failed'
+      readonly error: ModelCallError
+      readonly outOfTime: boolean
+      readonly spending: ModelSpending
+    }
   | {
       readonly kind: 'unaffordable'
       readonly bindingThreadId: string
@@ -63,6 +70,8 @@ export interface ModelStepInput {
   readonly freshAttemptDelaysMs: readonly number[]
 }
 
+/** A timer may fire a little before its time on the other clock. */
+const TIMER_EARLY_MS = 50
 /** The provider's timers end a stalled call long before; this only bounds an answer that never stops. */
 const MODEL_STEP_TIMEOUT_MS = 30 * 60_000
 
@@ -71,9 +80,10 @@ const MODEL_STEP_TIMEOUT_MS = 30 * 60_000
  * error is retryable. Each reserves its worst case first and settles what was really used.
  */
 export async function callModelStep(input: ModelStepInput): Promise<ModelStepOutcome> {
+  const begunMs = performance.now()
   let spending: ModelSpending = { inputTokens: 0, outputTokens: 0, costNano: 0 }
   for (let attempt = 1; ; attempt += 1) {
-    const outcome = await reservedStep(input, attempt)
+    const outcome = await reservedStep(input, attempt, begunMs)
     if (outcome.kind === 'refused') return { ...outcome, kind: 'unaffordable', spending }
     const { facts } = outcome
     spending = plus(spending, facts)
@@ -82,7 +92,7 @@ export async function callModelStep(input: ModelStepInput): Promise<ModelStepOut
       return { kind: 'answer', stop, incomplete, usage, agentsSha256, spending }
     }
     if (!facts.failure.retryable || attempt > input.freshAttemptDelaysMs.length)
-      return { kind: 'failed', error: facts.failure, spending }
+      return { kind: 'failed', error: facts.failure, outOfTime: facts.outOfTime, spending }
   }
 }
 
@@ -90,7 +100,7 @@ type Reserved =
   | { readonly kind: 'done'; readonly facts: StepFacts }
   | { readonly kind: 'refused'; readonly bindingThreadId: string; readonly availableNano: number; readonly again: boolean }
 
-async function reservedStep(input: ModelStepInput, attempt: number): Promise<Reserved> {
+async function reservedStep(input: ModelStepInput, attempt: number, begunMs: number): Promise<Reserved> {
   const { ctx, data, prepared } = input
   const rates = ratesOf(prepared.target, ctx.now())
   const system = await input.services.agentsText()
@@ -102,7 +112,7 @@ async function reservedStep(input: ModelStepInput, attempt: number): Promise<Res
   }
   // The ledger decides, not this look at it: a step that a crash left recorded is replayed whatever is available now.
   const plan = planCall({ ...wanted, availableNano: ctx.budget().availableNano })
-  const call = { ...input, rates, system, attempt, outputTokens: plan.outputTokens, reserveNano: plan.reserveNano }
+  const call = { ...input, rates, system, attempt, begunMs, outputTokens: plan.outputTokens, reserveNano: plan.reserveNano }
   const outcome = await stepOrTimeout(call)
   if (outcome.kind === 'unknown')
     throw new KiwiError('INTERNAL', 'A model call may be repeated, but the journal holds it as one that may not.')
@@ -126,6 +136,7 @@ async function stepOrTimeout(call: PlannedCall): Promise<StepOutcome<Json>> {
       usage: null,
       costNano: reserveNano ?? 0,
       agentsSha256: call.system.sha256,
+      outOfTime: isDurationOver(call),
     }
     return { kind: 'done', value: facts as unknown as Json, replayed: false }
   }
@@ -135,24 +146,39 @@ interface PlannedCall extends ModelStepInput {
   readonly rates: ModelRates | null
   readonly system: { readonly text: string; readonly sha256: string }
   readonly attempt: number
+  /** Of the first attempt, on the clock of `performance.now()`: all attempts share the time that is left. */
+  readonly begunMs: number
   readonly outputTokens: number
   readonly reserveNano: number | null
 }
 
-function stepOptions({ data, prepared, attempt, reserveNano }: PlannedCall): StepOptions {
-  const left = secondsLeft(prepared.limits, data.added, elapsedSeconds(data.clock))
+function stepOptions(call: PlannedCall): StepOptions {
+  const { data, attempt, reserveNano } = call
+  const left = millisecondsLeft(call)
   return {
     effect: 'idempotent',
-    timeoutMs: left === null ? MODEL_STEP_TIMEOUT_MS : Math.min(MODEL_STEP_TIMEOUT_MS, Math.ceil(left * 1000)),
+    // How long a step may take decides nothing before it, so the real clock is good enough here (S2).
+    timeoutMs: left === null ? MODEL_STEP_TIMEOUT_MS : Math.max(1, Math.min(MODEL_STEP_TIMEOUT_MS, left)),
     ...(reserveNano === null ? {} : { reserveNano }),
     ...(attempt === 1 ? { before: { events: [{ type: 'turn_start', payload: { turn: data.spent.turns + 1 } }] } } : {}),
   }
 }
 
+function millisecondsLeft({ prepared, data, begunMs }: PlannedCall): number | null {
+  const left = secondsLeft(prepared.limits, data.added, elapsedSeconds(data.clock))
+  return left === null ? null : Math.ceil(left * 1000 - (performance.now() - begunMs))
+}
+
+/** Whether a step of this call that runs out of time has reached `max_duration_seconds`; asked when its time is over. */
+function isDurationOver(call: PlannedCall): boolean {
+  const left = millisecondsLeft(call)
+  return left !== null && left <= TIMER_EARLY_MS
+}
+
 async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly value: Json; readonly commit: Commit }> {
   const { ctx, prepared, system } = call
   const delayMs = call.freshAttemptDelaysMs[call.attempt - 2]
-  if (delayMs !== undefined) await sleep(delayMs, undefined, { signal: meta.signal })
+  if (delayMs !== undefined) await pause(delayMs, meta.signal)
   const turn = call.data.spent.turns + 1
   const outcome = await foldModelCall(
     wireByName(prepared.target.wire),
@@ -176,9 +202,15 @@ async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly va
     usage: outcome.turn.usage,
     costNano,
     agentsSha256: system.sha256,
+    outOfTime: meta.signal.aborted && isDurationOver(call),
   }
   // StepFacts holds only JSON values.
   return { value: facts as unknown as Json, commit: commitOf(call, outcome, costNano) }
+}
+
+/** Ends early when the step is stopped: the call behind it then finds its signal aborted and costs nothing. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal }).catch(() => undefined)
 }
 
 /**

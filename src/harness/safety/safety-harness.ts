@@ -1,6 +1,5 @@
 import type { Next, Runner, ThreadState, TurnContext } from '../../threads/engine.ts'
 import { concludeAnswer } from './answer.ts'
-import { secondsLeft } from './budget.ts'
 import { directiveStep } from './directive-step.ts'
 import { callModelStep } from './model-step.ts'
 import type { ModelStepInput, ModelStepOutcome } from './model-step.ts'
@@ -8,7 +7,7 @@ import { deliverParked, parkedUntil } from './parked-calls.ts'
 import { usdFromNano } from './prices.ts'
 import type { HarnessServices } from './services.ts'
 import { receive } from './signals.ts'
-import { dataOf, elapsedSeconds, freshState, tick, withData } from './state.ts'
+import { dataOf, freshState, tick, withData } from './state.ts'
 import type { Prepared, SafetyData } from './state.ts'
 import { createToolRequests } from './tool-request.ts'
 import type { ToolRequests } from './tool-request.ts'
@@ -86,7 +85,7 @@ async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, 
     return concludeAnswer({ services, requests, ctx, prepared, answer: outcome, data: spend({ ...data, outbid: 0 }, outcome, 1) })
   }
   if (outcome.kind === 'unaffordable') return outOfMoney(ctx, spend(data, outcome, 0), prepared, outcome)
-  return streamFailed(ctx, spend(data, outcome, 1), prepared, outcome)
+  return streamFailed(ctx, spend(data, outcome, 1), outcome)
 }
 
 function spend(data: SafetyData, { spending }: ModelStepOutcome, turns: number): SafetyData {
@@ -129,13 +128,10 @@ function outOfMoney(
 function streamFailed(
   ctx: TurnContext,
   data: SafetyData,
-  { limits }: Prepared,
-  { error }: Extract<ModelStepOutcome, { kind: 'failed' }>,
+  { error, outOfTime }: Extract<ModelStepOutcome, { kind: 'failed' }>,
 ): TurnEnd {
   ctx.record({ events: [turnEnd(data)] })
-  const stoppedByTime =
-    (error.code === 'ABORTED' || error.code === 'TIMEOUT') && secondsLeft(limits, data.added, elapsedSeconds(data.clock)) !== null
-  if (stoppedByTime)
+  if (outOfTime)
     return endWith(ctx, data, 'max_duration', {
       message: 'max_duration_seconds was reached during a model call.',
       limit: 'max_duration_seconds',
