@@ -1,7 +1,7 @@
 import type { Json, JsonObject } from '../../json.ts'
 import { KiwiError, toEnvelope } from '../../kernel/errors.ts'
 import type { MetaToolResult } from '../../kernel/contract.ts'
-import type { Commit, NewEvent, StepMeta, StepOutcome, TurnContext } from '../../threads/engine.ts'
+import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../threads/engine.ts'
 import type { ToolCall } from '../base/conversation.ts'
 import { runToolCalls } from '../base/tool-calls.ts'
 import { canonicalJson, hash, traceOf } from './loops.ts'
@@ -25,10 +25,14 @@ export interface CallOutcome {
   readonly commit: Commit | null
 }
 
-/** What a tool step leaves in the journal; the result itself is the message of the same commit. */
+/**
+ * What a tool step leaves in the journal; the result itself is the message of the same commit. Everything that depends on the item as it
+ * was stands here, because a replay may find another one in its place, or none.
+ */
 interface ToolFacts {
-  readonly resultHash: string
+  readonly trace: CallTrace | null
   readonly park: { readonly for: readonly string[]; readonly untilMs: number } | null
+  readonly counted: boolean
 }
 
 export interface ToolStepsInput {
@@ -53,35 +57,31 @@ export function runToolSteps(input: ToolStepsInput): Promise<readonly CallOutcom
     async (call, { index }) => {
       const prepared = await input.requests.prepare(call)
       if (index >= input.allowed) return refusedByLimit(input.ctx, prepared)
-      return prepared.kind === 'rejected' ? rejected(input.ctx, prepared) : runStep(input, prepared, index)
+      return runStep(input, prepared, index)
     },
     { concurrency: AT_ONCE, signal: input.ctx.signal },
   )
 }
 
-async function runStep(input: ToolStepsInput, call: RunnableCall, index: number): Promise<CallOutcome> {
+async function runStep(input: ToolStepsInput, call: PreparedCall, index: number): Promise<CallOutcome> {
   const { ctx } = input
   const outcome = await stepOrTimeout(ctx, () =>
-    ctx.step<Json>(
-      stepName(call, index),
-      {
-        effect: call.effect,
-        timeoutMs:
-          input.secondsLeft === null ? TOOL_STEP_TIMEOUT_MS : Math.min(TOOL_STEP_TIMEOUT_MS, Math.ceil(input.secondsLeft * 1000)),
-        before: { events: [callEvent(call)] },
-      },
-      (meta) => execute(input, call, meta),
-    ),
+    call.kind === 'rejected'
+      ? ctx.step<Json>(stepName(call, index), { effect: 'pure', timeoutMs: TOOL_STEP_TIMEOUT_MS }, async () => reject(ctx, call))
+      : ctx.step<Json>(stepName(call, index), runOptions(input, call), (meta) => execute(input, call, meta)),
   )
   // `refused` needs a reservation, which a tool step never makes.
   if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
-  // The value of this step is always ToolFacts: `execute` wrote it.
-  const facts = outcome.value as unknown as ToolFacts
-  const parked =
-    facts.park === null ? null : { callId: call.call.id, tool: call.item, waitFor: facts.park.for, untilMs: facts.park.untilMs }
-  const trace =
-    call.poll || parked !== null ? null : { call: traceOf(call.item, call.parameters, '').call, result: facts.resultHash }
-  return { item: call.item, trace, parked, escalated: call.helpSignal?.action === 'escalate', counted: true, commit: null }
+  // The value of this step is always ToolFacts: `execute` or `reject` wrote it.
+  const { trace, park, counted } = outcome.value as unknown as ToolFacts
+  const parked = park === null ? null : { callId: call.call.id, tool: call.item, waitFor: park.for, untilMs: park.untilMs }
+  const escalated = call.kind === 'runnable' && call.helpSignal?.action === 'escalate'
+  return { item: call.item, trace, parked, escalated, counted, commit: null }
+}
+
+function runOptions({ secondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
+  const timeoutMs = secondsLeft === null ? TOOL_STEP_TIMEOUT_MS : Math.min(TOOL_STEP_TIMEOUT_MS, Math.ceil(secondsLeft * 1000))
+  return { effect: call.effect, timeoutMs, before: { events: [callEvent(call)] } }
 }
 
 /** A tool that did not even answer its abort may still be at work: its outcome is as unknown as after a crash. */
@@ -95,7 +95,7 @@ async function stepOrTimeout(ctx: TurnContext, run: () => Promise<StepOutcome<Js
 }
 
 /** Index, so that equal calls of one turn differ; inner item, so that a journal is readable. */
-function stepName(call: RunnableCall, index: number): string {
+function stepName(call: PreparedCall, index: number): string {
   return `tool-${index}-${call.item.replaceAll(/[^A-Za-z0-9_.-]/g, '_')}`
 }
 
@@ -117,7 +117,8 @@ async function execute(
   if (ctx.signal.aborted) ctx.signal.throwIfAborted()
   const park = result.success ? parkOf(result['result'], ctx) : null
   const text = shown(result)
-  const facts: ToolFacts = { resultHash: hash(text), park }
+  const trace = call.poll || park !== null ? null : traceOf(call.item, call.parameters, hash(text))
+  const facts: ToolFacts = { trace, park, counted: true }
   const told = park === null ? answer(ctx, call, text, !result.success) : {}
   const events = [...(told.events ?? []), ...helpEvents(call)]
   const commit: Commit = { ...told, ...(events.length === 0 ? {} : { events }), usage: { tool_calls: 1 } }
@@ -158,7 +159,7 @@ function parkOf(value: unknown, ctx: TurnContext): ToolFacts['park'] {
   return known.length === ids.length ? { for: known, untilMs: Math.min(untilMs, ctx.now() + MAX_PARK_MS) } : null
 }
 
-function unknownOutcome(ctx: TurnContext, call: RunnableCall): CallOutcome {
+function unknownOutcome(ctx: TurnContext, call: PreparedCall): CallOutcome {
   const text =
     `The outcome of this call is unknown: ${call.item} had begun, and then its host stopped or its time was over; no result was recorded. ` +
     'It may or may not have taken effect, and it was not repeated. Check what happened before you call it again.'
@@ -172,18 +173,16 @@ function unknownOutcome(ctx: TurnContext, call: RunnableCall): CallOutcome {
   }
 }
 
-function rejected(ctx: TurnContext, call: Extract<PreparedCall, { kind: 'rejected' }>): CallOutcome {
+/** A call that is none is answered in a step all the same: what a replay finds recorded is then its one answer. */
+function reject(
+  ctx: TurnContext,
+  call: Extract<PreparedCall, { kind: 'rejected' }>,
+): { readonly value: Json; readonly commit: Commit } {
   const text = JSON.stringify(call.error.toEnvelope())
   const result = answer(ctx, call, text, true)
-  const trace = traceOf(call.item, call.call.arguments, hash(text))
-  return {
-    item: call.item,
-    trace,
-    parked: null,
-    escalated: false,
-    counted: false,
-    commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
-  }
+  const facts: ToolFacts = { trace: traceOf(call.item, call.call.arguments, hash(text)), park: null, counted: false }
+  // ToolFacts holds only JSON values.
+  return { value: facts as unknown as Json, commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] } }
 }
 
 function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
