@@ -73,13 +73,13 @@ test('a cancel that comes while a thread is being taken up stops the turn it was
   })
   // The poll would find it half a second later.
   const after = bench(t, hanging, { folder, pollMs: 60_000 })
-  let sent: Promise<void> | null = null
+  const sent: Promise<void>[] = []
   after.store.onBatch(() => {
     const lease = after.store.statement("SELECT host_id FROM leases WHERE thread_id = 'a'").get()
-    if (sent === null && lease?.['host_id'] !== null) sent = after.client.signal('a', signal('cancel', { mode: 'now' }))
+    if (sent.length === 0 && lease?.['host_id'] !== null) sent.push(after.client.signal('a', signal('cancel', { mode: 'now' })))
   })
   await after.engine.recover()
-  await sent
+  await Promise.all(sent)
   // Not by `wait`, which would wake the thread once more.
   const row = await after.until('a', 'cancelled', 'completed', 'error')
   assert.equal(row.status, 'cancelled')
