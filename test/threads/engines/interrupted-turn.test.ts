@@ -10,7 +10,7 @@ const stuck: Runner = runner(async (context, state) => {
   await context.step(
     'second',
     { effect: 'once', timeoutMs: 10_000 },
-    ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+    ({ signal: stop }) => new Promise((_, reject) => stop.addEventListener('abort', () => reject(stop.reason))),
   )
   return [state, DONE]
 })
