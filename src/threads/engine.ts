@@ -50,7 +50,13 @@ export interface ThreadState {
 
 export type Next =
   | { readonly do: 'turn' }
-  | { readonly do: 'wait'; readonly reason: WaitReason; readonly untilMs?: number }
+  | {
+      readonly do: 'wait'
+      readonly reason: WaitReason
+      readonly untilMs?: number
+      /** The thread only looked whether it can go on: a turn that took no step and recorded nothing is then not counted. */
+      readonly idle?: boolean
+    }
   | {
       readonly do: 'done'
       readonly status: 'completed' | 'error' | 'cancelled'

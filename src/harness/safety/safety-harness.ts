@@ -63,7 +63,7 @@ async function runTurn(harness: Harness, ctx: TurnContext, given: SafetyData): P
   if (data.cancelled) return { data, next: { do: 'done', status: 'cancelled', endReason: 'cancelled', result: null } }
   if (data.parked.length > 0) {
     const untilMs = parkedUntil(ctx, data.parked)
-    if (untilMs !== null) return { data, next: { do: 'wait', reason: 'children', untilMs } }
+    if (untilMs !== null) return { data, next: { do: 'wait', reason: 'children', untilMs, idle: true } }
     await deliverParked(harness.services, ctx, data.parked)
     data = { ...data, parked: [] }
   }
@@ -114,7 +114,7 @@ function outOfMoney(
     const untilMs = ctx.now() + OUTBID_WAIT_MS * 2 ** data.outbid
     return {
       data: { ...data, outbid: data.outbid + 1 },
-      next: refusal.again ? { do: 'turn' } : { do: 'wait', reason: 'timer', untilMs },
+      next: refusal.again ? { do: 'turn' } : { do: 'wait', reason: 'timer', untilMs, idle: true },
     }
   }
   const left = usdFromNano(refusal.availableNano)

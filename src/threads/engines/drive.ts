@@ -74,7 +74,7 @@ async function boundary(options: DriveOptions, live: LiveThread, ended: EndedTur
   const pending = midTurn && live.cancelMode === null ? [] : pendingSignals(journal.store, live.id)
   if (midTurn && live.cancelMode === null && !options.closing()) return null
   const recorded = ended === null ? [] : ended.recorded.map((commit) => journal.prepare(live, commit, { step: null }))
-  const turn = ended === null ? live.turn : live.turn + 1
+  const turn = ended === null || wasIdle(live, ended) ? live.turn : live.turn + 1
   const crossed = crossBoundary(live, { state: ended?.state ?? live.state, next: ended?.next ?? live.next, pending })
   const signalled = crossed.commits.map((commit) => journal.prepare(live, commit, { step: null }))
   const state = { ...crossed.state, turn }
@@ -102,6 +102,11 @@ async function boundary(options: DriveOptions, live: LiveThread, ended: EndedTur
     } else tell(options, await written)
   }
   return departureAfter(options, crossed)
+}
+
+/** Nothing stands in the journal under this turn's number, so the next one can have it. */
+function wasIdle(live: LiveThread, { next, recorded }: EndedTurn): boolean {
+  return next.do === 'wait' && next.idle === true && live.steps.size === 0 && recorded.length === 0
 }
 
 function advance(live: LiveThread, to: { readonly turn: number; readonly state: ThreadState; readonly next: Next }): void {

@@ -128,9 +128,12 @@ export function createSqliteEngine(options: SqliteEngineOptions): Engine {
   }
 
   function onTimer(threadId: string): void {
-    const row = store.statement("SELECT turn FROM threads WHERE thread_id = ? AND status = 'waiting'").get(threadId)
+    const row = store
+      .statement("SELECT turn, wait_until_ms FROM threads WHERE thread_id = ? AND status = 'waiting'")
+      .get(threadId)
     if (closing || row === undefined) return
-    const timer = { id: `timer:${String(row['turn'])}`, kind: 'timer', body: {} } as const
+    // With its time: a thread can wait several times in one turn.
+    const timer = { id: `timer:${String(row['turn'])}:${String(row['wait_until_ms'])}`, kind: 'timer', body: {} } as const
     store
       .commit(() => insertSignal(store, threadId, timer, clock.now()))
       .then(

@@ -35,6 +35,30 @@ test('a thread spawns a child, waits for it without a turn, and reads its result
   assert.equal(shop.events(parent.thread_id, 'turn_start').length, 3)
 })
 
+test('children that end one after the other add no turn to the thread that waits for all of them', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: {
+      parent: directive('parent', cost('')),
+      child: directive('child', cost('')),
+      other: directive('other', cost('')),
+    },
+    scenario: (conversation) => {
+      if (isChild(conversation)) return says('The child is done.')
+      if (conversation.firstUserText.includes('<directive name="other"'))
+        return conversation.turn < 4 ? executes(['read_file', { path: `${conversation.turn}.txt` }]) : says('The other is done.')
+      if (conversation.turn === 1)
+        return executes(['thread_directive', { directive_name: 'child' }], ['thread_directive', { directive_name: 'other' }])
+      if (conversation.turn > 2) return says('All done.')
+      const ids = conversation.results.map(({ content }) => (JSON.parse(content) as { thread_id: string }).thread_id)
+      return executes(['wait_thread', { thread_ids: ids }])
+    },
+  })
+  const id = await shop.spawn('parent')
+  const row = await shop.until(id, 'completed', 'error')
+  assert.deepEqual([row.end_reason, row.turn], ['done', 3])
+  assert.equal(shop.events(id, 'turn_start').length, 3)
+})
+
 test("a child's budget is escrowed from its parent's and what it leaves returns", async (t) => {
   const shop = await openWorkshop(t, {
     directives: { parent: directive('parent', cost('1')), child: directive('child', cost('0.1')) },
