@@ -90,6 +90,9 @@ export function createKiwi(options: KiwiOptions): Kiwi {
   }
 }
 
+/** Some turns of a thread with a quick model; short enough that nobody who adds a file notices. */
+const ITEM_TRUST_MS = 250
+
 function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
   const http = createHttpPrimitive()
   let environment = options.env
@@ -98,6 +101,7 @@ function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
   const bare = createKernel({
     spaces: { project: join(config.projectPath, '.ai'), user: config.userSpace, system: SYSTEM_SPACE },
     projectPath: config.projectPath,
+    trustMs: ITEM_TRUST_MS,
     indexPath: join(config.userSpace, 'cache', `search-${shortHash(config.projectPath)}.db`),
     primitives: [http, createSubprocessPrimitive(), createRuntimePrimitive()],
     env: (name) => lookup(name),

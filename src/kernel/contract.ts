@@ -41,6 +41,8 @@ export interface KernelOptions {
   /** Where the built `.js` of the shipped runtime tools is, when it is not beside the other system items. */
   readonly systemModules?: string
   readonly projectPath: string
+  /** How long a found item may be used after a look at its own file only. Default 0: every call looks through the spaces. */
+  readonly trustMs?: number
   /** Where the search index may be kept between processes; null keeps it in memory. */
   readonly indexPath: string | null
   readonly primitives: readonly Primitive[]

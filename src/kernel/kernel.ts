@@ -24,6 +24,7 @@ export function createKernel(options: KernelOptions): Kernel {
   const store = createItemStore({
     spaces,
     projectPath,
+    trustMs: options.trustMs ?? 0,
     ...(options.systemModules === undefined ? {} : { systemModules: options.systemModules }),
   })
   // Most processes never search, so the index is opened by the first one that does.

@@ -19,6 +19,9 @@ const POLICIES: ReadonlySet<unknown> = new Set<SinkFailurePolicy>(['fail', 'drop
  * Makes the sinks of `config.stream.destinations` by running each destination's sink tool. The tool gets the destination's own fields
  * and, over them, those of its `config`.
  *
+ * What the system refuses (a full disk, too many open files) falls under the destination's policy like a failed write; everything else
+ * is a mistake in the configuration.
+ *
  * @throws {KiwiError} when a sink cannot be made; those already made are closed first. The message names the destination.
  */
 export async function makeSinks(
@@ -32,6 +35,10 @@ export async function makeSinks(
     try {
       made.push(await makeSink(items, destination, context))
     } catch (error) {
+      if (isSystemError(error) && destination['on_error'] !== 'fail') {
+        made.push(lostSink(destination, error))
+        continue
+      }
       await closeSinks(made)
       if (error instanceof KiwiError) throw withPlace(error, index)
       const message = error instanceof Error ? error.message : String(error)
@@ -68,6 +75,18 @@ async function makeSink(items: TrustedItems, destination: JsonObject, context: E
     onError: isPolicy(onError) ? onError : 'drop',
     ...(typeof buffer === 'number' ? { maxQueuedEvents: buffer } : {}),
   }
+}
+
+function isSystemError(error: unknown): error is Error {
+  return error instanceof Error && 'syscall' in error
+}
+
+/** Takes the place of a sink that could not be opened: every event of it is counted as lost, with the reason. */
+function lostSink({ type }: JsonObject, reason: Error): AttachedSink {
+  const write = (): never => {
+    throw reason
+  }
+  return { sink: { write, close: () => Promise.resolve() }, type: String(type), onError: 'drop' }
 }
 
 function destinationsOf(config: JsonObject): readonly JsonObject[] {

@@ -8,6 +8,7 @@ import { missingDependencies } from './dependency-check.ts'
 import { readItemBytes } from './item-file.ts'
 import type { Item, ItemProblem, ItemType, Space } from './item.ts'
 import { createParseCache } from './parse-cache.ts'
+import { createRecentFinds } from './recent-finds.ts'
 import type { ParseCache } from './parse-cache.ts'
 import type { ParsedFile } from './parsed-file.ts'
 import type { CatalogFile } from './space-catalog.ts'
@@ -18,6 +19,8 @@ export interface ItemStoreOptions {
   readonly projectPath: string
   /** A second root of the system space that holds the built `.js` of its runtime tools, when they are not beside its other files. */
   readonly systemModules?: string
+  /** How long a found item may be used after a look at its own file only; see `createRecentFinds`. Default 0. */
+  readonly trustMs?: number
 }
 
 /** A file that holds an item, known without reading it. */
@@ -79,6 +82,7 @@ const PARSED_A_TURN = 20
 export function createItemStore(options: ItemStoreOptions): ItemStore {
   const catalogs = createCatalogs(options)
   const cache = createParseCache()
+  const recent = createRecentFinds(options.trustMs ?? 0)
   const toItem = (file: CatalogFile): Item => buildItem(file, catalogs, cache.parse(file))
   const loadAll = async (files: readonly CatalogFile[]): Promise<readonly Item[]> => {
     const items: Item[] = []
@@ -91,9 +95,14 @@ export function createItemStore(options: ItemStoreOptions): ItemStore {
   return {
     spaces: options.spaces,
     async find(type, id, source = 'all') {
+      const known = recent.get(type, id, source)
+      if (known !== null) return known
       await catalogs.refresh(type)
       const file = catalogs.find(type, id, source)
-      return file === null ? null : toItem(file)
+      if (file === null) return null
+      const item = toItem(file)
+      recent.put(type, source, item)
+      return item
     },
     async list(type, source = 'all') {
       await catalogs.refresh(type)

@@ -1,0 +1,53 @@
+import { lstatSync } from 'node:fs'
+import type { Item, ItemType, Space } from './item.ts'
+
+/**
+ * Remembers for a moment what was found, so that a thread which calls the same tools turn after turn does not look through all spaces
+ * each time. The file itself is looked at on every question: a change or removal of it is seen at once. What is seen up to `trustMs`
+ * late is a file that newly comes before it in the order of spaces, and a package installed or removed.
+ */
+export interface RecentFinds {
+  get(type: ItemType, id: string, source: Space | 'all'): Item | null
+  put(type: ItemType, source: Space | 'all', item: Item): void
+}
+
+interface Recent {
+  readonly item: Item
+  readonly stamp: string
+  readonly atMs: number
+}
+
+/** Far more than the threads of a moment use. */
+const MAX_RECENT = 1_000
+/** A file that changed this shortly before it was read may change again within the same tick of its file system's clock. */
+const RACY_MS = 100
+
+/** `trustMs` 0 remembers nothing. */
+export function createRecentFinds(trustMs: number): RecentFinds {
+  const recent = new Map<string, Recent>()
+  return {
+    get(type, id, source) {
+      const found = recent.get(keyOf(type, id, source))
+      if (found === undefined || performance.now() - found.atMs >= trustMs) return null
+      return stampOf(found.item.path) === found.stamp ? found.item : null
+    },
+    put(type, source, item) {
+      if (trustMs === 0) return
+      const stamp = stampOf(item.path)
+      if (stamp === null) return
+      if (recent.size >= MAX_RECENT) recent.clear()
+      recent.set(keyOf(type, item.id, source), { item, stamp, atMs: performance.now() })
+    },
+  }
+}
+
+function keyOf(type: ItemType, id: string, source: Space | 'all'): string {
+  return `${type}/${source}/${id}`
+}
+
+/** Null for what is gone, a link, or changed too shortly ago for its times to tell the next change. */
+function stampOf(path: string): string | null {
+  const stats = lstatSync(path, { throwIfNoEntry: false })
+  if (stats === undefined || !stats.isFile() || Date.now() - Math.max(stats.mtimeMs, stats.ctimeMs) < RACY_MS) return null
+  return `${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}:${stats.ino}`
+}
