@@ -79,6 +79,7 @@ export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, wi
     case 'limit_warning':
     case 'loop_detected':
     case 'stream_error':
+    case 'sink_loss':
     case 'injected_message':
     case 'error':
       return `  ! ${clip(`${type} ${JSON.stringify(payload)}`, width - 4)}`

@@ -1,18 +1,18 @@
 import type { JsonObject } from '../../json.ts'
 import { toEnvelope } from '../../kernel/errors.ts'
 import type { ErrorEnvelope } from '../../kernel/errors.ts'
-import type { TurnContext } from '../../threads/engine.ts'
+import type { NewEvent, TurnContext } from '../../threads/engine.ts'
 import type { CallModel, ModelCallError, ModelCallResult } from '../base/model-call.ts'
 import type { HarnessServices, ModelTarget } from './services.ts'
 
 /**
  * Sends a request through the thread tool of the model, like any other tool call: the kernel resolves the chain, its own sinks get
- * the raw events, and ours folds them while they arrive.
+ * the raw events, and ours folds them while they arrive. What a sink of the tool lost is no failure of the call: it becomes an event.
  */
 export function modelCaller(
   services: HarnessServices,
   ctx: TurnContext,
-  call: { readonly target: ModelTarget; readonly idempotencyKey: string },
+  call: { readonly target: ModelTarget; readonly idempotencyKey: string; readonly onEvent: (event: NewEvent) => void },
 ): CallModel {
   return async (parameters, { sink, signal }) => {
     try {
@@ -26,6 +26,7 @@ export function modelCaller(
           __idempotency_key: call.idempotencyKey,
         },
       )
+      for (const event of sinkLosses(answer['result'])) call.onEvent(event)
       return answer.success
         ? { success: true, error: null, body: bodyOf(answer['result']) }
         : failed(answer, httpErrorOf(answer.result))
@@ -47,6 +48,17 @@ function httpErrorOf(result: unknown): ModelCallError | null {
   const { code, message, retryable } = error ?? {}
   if (typeof code !== 'string' || typeof message !== 'string') return null
   return { code, message, retryable: retryable === true }
+}
+
+/** `return` keeps the beginning of a long answer by design: the stream's file has all of it. */
+function sinkLosses(result: unknown): readonly NewEvent[] {
+  const reports = recordOf(result)?.['stream_destinations']
+  if (!Array.isArray(reports)) return []
+  return reports.flatMap((report) => {
+    const { type = null, delivered = null, lost = 0, error = null } = recordOf(report) ?? {}
+    if (type === 'return' || (lost === 0 && error === null)) return []
+    return [{ type: 'sink_loss', payload: { sink: type, delivered, lost, reason: error } }]
+  })
 }
 
 function bodyOf(result: unknown): unknown {

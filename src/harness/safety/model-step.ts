@@ -180,9 +180,11 @@ async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly va
   const delayMs = call.freshAttemptDelaysMs[call.attempt - 2]
   if (delayMs !== undefined) await pause(delayMs, meta.signal)
   const turn = call.data.spent.turns + 1
+  const lost: NewEvent[] = []
+  const onEvent = (event: NewEvent): void => void lost.push(event)
   const outcome = await foldModelCall(
     wireByName(prepared.target.wire),
-    modelCaller(call.services, ctx, { target: prepared.target, idempotencyKey: meta.idempotencyKey }),
+    modelCaller(call.services, ctx, { target: prepared.target, idempotencyKey: meta.idempotencyKey, onEvent }),
     {
       model: prepared.target.model,
       system: system.text,
@@ -205,7 +207,8 @@ async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly va
     outOfTime: meta.signal.aborted && isDurationOver(call),
   }
   // StepFacts holds only JSON values.
-  return { value: facts as unknown as Json, commit: commitOf(call, outcome, costNano) }
+  const { events = [], ...commit } = commitOf(call, outcome, costNano)
+  return { value: facts as unknown as Json, commit: { ...commit, events: [...events, ...lost] } }
 }
 
 /** Ends early when the step is stopped: the call behind it then finds its signal aborted and costs nothing. */

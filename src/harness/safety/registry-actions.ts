@@ -54,6 +54,7 @@ const OWN_EVENT_TYPES: ReadonlySet<string> = new Set([
   'loop_detected',
   'context_warning',
   'stream_error',
+  'sink_loss',
   'status',
   'error',
   'completed',

@@ -49,6 +49,34 @@ test('a cut answer is charged at the most that it can have cost', async (t) => {
   assert.equal(row.total_usage['cost_nano'], 10_100_000 + CALL_NANO)
 })
 
+test('what a sink of the stream lost is told by an event, and the thread goes on', async (t) => {
+  const path = 'x'.repeat(300)
+  const shop = await openWorkshop(t, {
+    directives: WORK,
+    files: {
+      '.ai/tools/lossy.yaml': `tool_id: lossy
+tool_type: http
+version: '1.0.0'
+executor_id: anthropic_messages
+description: A model endpoint whose stream goes to a file that cannot be opened.
+effect: idempotent
+config: { mode: stream, body: { stream: true }, stream: { destinations: [{ type: file_sink, path: ${path} }, { type: return }] } }
+parameters:
+  - { name: thread_id, type: string, required: true }
+`,
+    },
+    model: { tool: 'lossy' },
+    scenario: () => says('Done.'),
+  })
+  await shop.kernel.sign({ item_type: 'tool', item_id: 'lossy' })
+  const row = await shop.run('work')
+  assert.equal(row.end_reason, 'done', JSON.stringify(row.result))
+  const [loss, ...others] = shop.events(row.thread_id, 'sink_loss')
+  assert.deepEqual([loss?.payload['sink'], loss?.payload['delivered'], others.length], ['file_sink', 0, 0])
+  assert.ok(Number(loss?.payload['lost']) > 3)
+  assert.match(String(loss?.payload['reason']), /ENAMETOOLONG/)
+})
+
 test('a text that was cut off stays in the conversation and the model goes on', async (t) => {
   const shop = await openWorkshop(t, {
     directives: WORK,

@@ -72,6 +72,28 @@ test('a stream goes to the file of its thread, to the result and to the sink of 
   assert.deepEqual([mine.seen, mine.closed], [['{"n":1}', '{"n":2}'], 1])
 })
 
+for (const [policy, success] of [
+  ['drop', true],
+  ['retry', true],
+  ['fail', false],
+] as const) {
+  test(`a sink that the system does not let open ${success ? 'loses its events' : 'fails the call'} under on_error: ${policy}`, async () => {
+    await using server = await createTestServer((_, response) => events(response))
+    await using project = await createTestProject()
+    project.env.set('BASE', server.url)
+    // Longer than a name can be on any file system.
+    const path = 'x'.repeat(300)
+    await project.item('tools/watch.yaml', streamTool(`[{ type: file_sink, path: ${path}, on_error: ${policy} }]`))
+    const mine = countingSink()
+    const answer = await watch(project, 't', [mine])
+    assert.deepEqual([answer.success, mine.seen.length, mine.closed], [success, success ? 2 : 0, 1])
+    if (!success) return
+    const [report] = (valueOf(answer) as { stream_destinations: { lost: number; error: string }[] }).stream_destinations
+    assert.equal(report?.lost, 2)
+    assert.match(report.error, /ENAMETOOLONG/)
+  })
+}
+
 test('a sink file of the project is made with its options when it is signed, and refused when it is not', async () => {
   await using server = await createTestServer((_, response) => events(response))
   await using project = await createTestProject()
