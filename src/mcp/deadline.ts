@@ -1,8 +1,8 @@
 /**
- * MCP hosts drop an answer after about a minute. This is the backstop behind tools that bound themselves, which wait for at most 45
+ * MCP hosts drop an answer after about a minute. This is the backstop behind tools that bound themselves, which wait for at most 44
  * seconds and then answer with what they have; it must not cut that answer off.
  */
-export const CALL_DEADLINE_MS = 48_000
+export const CALL_DEADLINE_MS = 45_000
 
 /**
  * Races `work` against a deadline and a cancelling caller. The signal that `work` gets aborts in both cases, so nothing of the call goes on

@@ -45,7 +45,7 @@ const INSTRUCTIONS = [
   'Use search to find them, load to read them, execute to run a tool; help explains everything (start with topic kiwi-overview).',
   'Long or costly work: execute the tool thread_directive with {directive_name, initial_message, inputs}. It answers at once with a thread_id;',
   'execute wait_thread {thread_id} or read_transcript {thread_id} to follow it, cancel_thread to stop it.',
-  'Every call answers within 50 seconds.',
+  'Every call answers within 45 seconds.',
 ].join(' ')
 
 /** Hints for hosts that ask before risky calls. `load` can copy an item over another, so it is not read-only. */

@@ -31,6 +31,8 @@ export interface SpawnReceipt {
 /** One registry row as every door shows it. Times are ISO 8601 UTC. */
 export interface ThreadRow {
   readonly thread_id: string
+  /** Grows with each spawn in this registry. */
+  readonly registry_id: number
   readonly directive_id: string
   readonly harness: string
   readonly parent_thread_id: string | null

@@ -148,13 +148,13 @@ async function spawnOnce(
   }
 }
 
-function receiptOf(row: ThreadRow & { readonly registry_id?: number }): SpawnReceipt {
+function receiptOf(row: ThreadRow): SpawnReceipt {
   return {
     success: true,
     thread_id: row.thread_id,
     status: 'spawned',
     transcript_path: row.transcript_path,
-    registry_id: row.registry_id ?? 0,
+    registry_id: row.registry_id,
     started_at: row.created_at,
   }
 }

@@ -145,7 +145,7 @@ function hostUnavailable(threadId: string, error: unknown): KiwiError {
     {
       facts: { thread_id: threadId },
       retryable: true,
-      suggestion: 'Start a host with "kiwi host"; it finds the thread by itself. Its log says why it did not start.',
+      suggestion: 'Start a host with "kiwi host run"; it finds the thread by itself. Its log says why it did not start.',
       error,
     },
   )

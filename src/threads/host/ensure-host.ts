@@ -83,7 +83,7 @@ function notStarted(folder: HostFolder, timeoutMs: number, child: ChildProcess |
   const log = endOfLog(folder)
   return new KiwiError('HOST_UNAVAILABLE', `The host ${how}.${log === '' ? '' : ` Its log ends with: ${log}`}`, {
     retryable: true,
-    suggestion: 'Run "kiwi host" to see why it does not start.',
+    suggestion: 'Run "kiwi host run" to see why it does not start.',
   })
 }
 

@@ -113,6 +113,6 @@ function answerOf(message: JsonObject, resolve: (result: JsonObject) => void, re
 function unavailable(why: string): KiwiError {
   return new KiwiError('HOST_UNAVAILABLE', `No host answers: ${why}.`, {
     retryable: true,
-    suggestion: 'Start one with "kiwi host".',
+    suggestion: 'Start one with "kiwi host run".',
   })
 }

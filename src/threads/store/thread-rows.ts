@@ -126,6 +126,7 @@ function toThreadRow(row: Row): ThreadRow {
   const threadId = text(row, 'thread_id')
   return {
     thread_id: threadId,
+    registry_id: integer(row, 'registry_id'),
     directive_id: text(row, 'directive_id'),
     harness: text(row, 'harness'),
     parent_thread_id: textOrNull(row, 'parent_thread_id'),
