@@ -54,7 +54,7 @@ export type Next =
       readonly do: 'wait'
       readonly reason: WaitReason
       readonly untilMs?: number
-      /** The thread only looked whether it can go on: a turn that took no step and recorded nothing is then not counted. */
+      /** The thread only looked whether it can go on: a turn that took no step is then not counted. */
       readonly idle?: boolean
     }
   | {

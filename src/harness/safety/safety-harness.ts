@@ -77,7 +77,7 @@ async function runTurn(harness: Harness, ctx: TurnContext, given: SafetyData): P
 
 async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, prepared: Prepared): Promise<TurnEnd> {
   const { data, end } = gate(ctx, given, prepared)
-  if (end !== null) return end
+  if (end !== null) return end.next.do === 'wait' ? { ...end, next: { ...end.next, idle: true } } : end
   const { services, requests, freshAttemptDelaysMs } = harness
   const input: ModelStepInput = { services, ctx, data, prepared, tools: requests.specs, freshAttemptDelaysMs }
   const outcome = await callModelStep(input)

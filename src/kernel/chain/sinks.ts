@@ -86,7 +86,7 @@ function lostSink({ type }: JsonObject, reason: Error): AttachedSink {
   const write = (): never => {
     throw reason
   }
-  return { sink: { write, close: () => Promise.resolve() }, type: String(type), onError: 'drop' }
+  return { sink: { write, close: () => Promise.resolve() }, type: typeof type === 'string' ? type : 'unknown', onError: 'drop' }
 }
 
 function destinationsOf(config: JsonObject): readonly JsonObject[] {

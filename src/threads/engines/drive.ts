@@ -104,9 +104,9 @@ async function boundary(options: DriveOptions, live: LiveThread, ended: EndedTur
   return departureAfter(options, crossed)
 }
 
-/** Nothing stands in the journal under this turn's number, so the next one can have it. */
-function wasIdle(live: LiveThread, { next, recorded }: EndedTurn): boolean {
-  return next.do === 'wait' && next.idle === true && live.steps.size === 0 && recorded.length === 0
+/** No step stands in the journal under this turn's number, so the next one can have it. */
+function wasIdle(live: LiveThread, { next }: EndedTurn): boolean {
+  return next.do === 'wait' && next.idle === true && live.steps.size === 0
 }
 
 function advance(live: LiveThread, to: { readonly turn: number; readonly state: ThreadState; readonly next: Next }): void {

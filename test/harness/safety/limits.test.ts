@@ -229,3 +229,24 @@ test('a tool that declares polling may be repeated', async (t) => {
   })
   assert.equal((await shop.run('work')).end_reason, 'done')
 })
+
+test('a thread that is resumed without more of what it lacks waits again, and no turn is counted', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: { work: directive('work', '<max_turns>1</max_turns><on_exceeded>escalate</on_exceeded>') },
+    files: FILES,
+    scenario: (conversation, request) => (conversation.turn === 1 ? busy(conversation, request) : says('Done.')),
+  })
+  const { thread_id: id } = await shop.run('work')
+  await shop.call('resume_thread', { thread_id: id })
+  await poll(() => shop.events(id, 'status').filter(({ payload }) => payload['action'] === 'escalate').length === 2)
+  const again = await shop.until(id, 'waiting')
+  assert.deepEqual([again.wait_reason, again.turn], ['budget_reached', 1])
+  await shop.call('resume_thread', { thread_id: id, add_turns: 1 })
+  const row = await shop.until(id, 'completed', 'error')
+  assert.deepEqual([row.end_reason, row.turn], ['done', 2])
+})
+
+async function poll(isReached: () => boolean): Promise<void> {
+  const deadline = performance.now() + 10_000
+  while (!isReached() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5))
+}
