@@ -49,7 +49,7 @@ export async function follow(options: FollowOptions): Promise<Followed> {
   const timer = setInterval(refresh, REFRESH_MS)
   // A committed event is announced in order with the text around it, and read from the registry like every other.
   const onLive = (message: JsonObject): void => (message['type'] === 'event' ? drain() : live.take(message))
-  const watching = keepWatching({ threads, threadId, signal, onLive })
+  const watching = keepWatching({ threads, threadId, signal, onLive, onLost: () => live.restart() })
   try {
     await untilSettled(threads, [threadId], { signal: options.signal })
   } finally {
@@ -105,16 +105,27 @@ async function keepWatching(options: {
   readonly threadId: string
   readonly signal: AbortSignal
   readonly onLive: (live: JsonObject) => void
+  /** What comes after this does not go on where the last live message ended. */
+  readonly onLost: () => void
 }): Promise<void> {
-  const { threads, threadId, signal, onLive } = options
+  const { threads, threadId, signal, onLive, onLost } = options
   while (!signal.aborted) {
     // Without a host there is nothing live to see; events and the outcome still come from the registry.
     await threads.watch(threadId, onLive, signal).catch(() => undefined)
+    onLost()
     await delay(REWATCH_MS, undefined, { signal }).catch(() => undefined)
   }
 }
 
-function createLiveText(screen: StatusLine): { take(live: JsonObject): void; end(): void; lastText(): string } {
+interface LiveText {
+  take(live: JsonObject): void
+  /** The next text begins an answer again, though the attempt may have the same number: another host makes the call. */
+  restart(): void
+  end(): void
+  lastText(): string
+}
+
+function createLiveText(screen: StatusLine): LiveText {
   const filter = createTerminalFilter()
   const state = { attempt: '', text: '' }
   return {
@@ -131,6 +142,9 @@ function createLiveText(screen: StatusLine): { take(live: JsonObject): void; end
       }
       state.text += text
       screen.write(filter.write(text))
+    },
+    restart() {
+      state.attempt = ''
     },
     end: () => screen.write(filter.end()),
     lastText: () => state.text,

@@ -53,24 +53,33 @@ export function createOutput(options: {
   }
 }
 
-/** What went wrong, where, and what to do, one under the other. */
-function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
+/** What went wrong, where, and what to do, one under the other. What the message says already is not said again. */
+export function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
   const { code, message, chain, failed_at: failedAt, cause, suggestion } = envelope.error
   const lines = [`${label} ${terminalText(message)} [${code}]`]
   if (failedAt !== null)
     lines.push(`  at ${terminalLine([failedAt.tool_id, failedAt.config_path].filter((part) => part !== null).join(': '))}`)
-  for (const { field, error } of failedAt?.validation_errors ?? []) lines.push(`  ${terminalLine(`${field}: ${error}`)}`)
+  const isSaid = (text: string): boolean => message.includes(text)
+  for (const { field, error } of failedAt?.validation_errors ?? [])
+    if (!isSaid(error)) lines.push(`  ${terminalLine(field === '' ? error : `${field}: ${error}`)}`)
   if (chain.length > 1) lines.push(`  chain: ${terminalLine(chain.join(' → '))}`)
-  if (cause !== null) lines.push(`  cause: ${terminalLine(`${cause.message} [${cause.code}]`)}`)
+  if (cause !== null)
+    lines.push(`  cause: ${terminalLine(isSaid(cause.message) ? cause.code : `${cause.message} [${cause.code}]`)}`)
   for (const [fact, value] of Object.entries(envelope.error)) {
-    if (!SHAPE.has(fact) && value !== null)
-      lines.push(`  ${terminalLine(`${fact}: ${typeof value === 'string' ? value : JSON.stringify(value)}`)}`)
+    if (SHAPE.has(fact) || value === null) continue
+    const values = Array.isArray(value) ? value.map(plain).filter((entry) => !isSaid(entry)) : [plain(value)]
+    lines.push(...values.map((entry) => `  ${terminalLine(`${fact}: ${entry}`)}`))
   }
   if (suggestion !== null) lines.push(`  → ${terminalText(suggestion)}`)
   return lines.join('\n')
 }
 
-const SHAPE = new Set(['code', 'message', 'chain', 'failed_at', 'cause', 'retryable', 'suggestion'])
+/** Fields with a place of their own above; `validation_errors` repeats those of `failed_at`. */
+const SHAPE = new Set(['code', 'message', 'chain', 'failed_at', 'cause', 'retryable', 'suggestion', 'validation_errors'])
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '')
+}
 
 function writer(stream: NodeJS.WriteStream, onGone: () => void): (text: string, end: string) => void {
   let isGone = false

@@ -1,6 +1,7 @@
-import type { JsonObject } from '../json.ts'
-import type { ThreadEventRow, ThreadRow } from '../threads/threads-client.ts'
+import type { Json, JsonObject } from '../json.ts'
+import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../threads/threads-client.ts'
 import { age, clip, count, dollars, fields, numberIn, table } from './format.ts'
+import { terminalLine } from './terminal-text.ts'
 
 /** All tokens that were billed: the sum of the disjoint classes. */
 export function tokensOf(usage: JsonObject): number {
@@ -44,13 +45,44 @@ export function threadSummary(row: ThreadRow): string {
   ])
 }
 
-/** One event as one line: time, type, and its payload in short. */
-export function eventLine(event: Pick<ThreadEventRow, 'ts' | 'event_type' | 'payload'>, width: number): string {
-  const facts = Object.entries(event.payload)
+/**
+ * One event as one line: time, type, and its payload in short. `said` is the text of the message that the event is about; it takes the
+ * place of the message's number.
+ */
+export function eventLine(
+  event: Pick<ThreadEventRow, 'ts' | 'event_type' | 'payload'>,
+  width: number,
+  said: string | null = null,
+): string {
+  const { message_seq: _seq, ...rest } = event.payload
+  const payload = said === null ? event.payload : { ...rest, content: said }
+  const facts = Object.entries(payload)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
   const head = `${event.ts.slice(11, 19)}  ${clip(event.event_type, 24).padEnd(17)}  `
   return `${head}${clip(facts.join(' '), Math.max(20, width - head.length))}`.trimEnd()
+}
+
+/** What was said in the message that an event is about; null for none. A tool's result is summarised in its event already. */
+export function saidIn(threads: Pick<ThreadsClient, 'messages'>, event: ThreadEventRow): string | null {
+  const seq = event.payload['message_seq']
+  if (typeof seq !== 'number' || event.event_type === 'tool_result') return null
+  const [message] = threads.messages(event.thread_id, { sinceSeq: seq - 1, limit: 1 })
+  return message?.seq === seq ? textOfMessage(message.content) : null
+}
+
+/** A harness's own message may be anything; what is not known to be text is left out. */
+function textOfMessage(message: Json): string | null {
+  if (!isObject(message)) return null
+  if (typeof message['content'] === 'string') return message['content']
+  const blocks = message['blocks']
+  if (!Array.isArray(blocks)) return null
+  const texts = blocks.map((block: Json) => (isObject(block) && block['type'] === 'text' ? block['text'] : null))
+  return texts.filter((text) => typeof text === 'string').join('') || null
+}
+
+function isObject(value: Json): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A thread's result as text: its `text` (or itself, when it is one) as it is, anything else as JSON; empty for none. */
@@ -75,13 +107,15 @@ export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, wi
       return `  → ${clip(text('tool'), width - 4)}`
     case 'tool_result':
       return `  ${payload['success'] === false ? '✗' : '✓'} ${clip(`${text('tool')}: ${text('summary')}`, width - 4)}`
+    case 'stream_error':
+    case 'error':
+      // Never cut: the end of the message says what to do.
+      return `  ! ${terminalLine([type, text('code'), text('message')].filter((part) => part !== '').join(' '))}`
     case 'context_warning':
     case 'limit_warning':
     case 'loop_detected':
-    case 'stream_error':
     case 'sink_loss':
     case 'injected_message':
-    case 'error':
       return `  ! ${clip(`${type} ${JSON.stringify(payload)}`, width - 4)}`
     default:
       return null

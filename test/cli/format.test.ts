@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { errorText } from '../../src/cli/output.ts'
+import type { Json } from '../../src/json.ts'
+import { KiwiError } from '../../src/kernel/errors.ts'
 import { age, clip, count, dollars, fields, table } from '../../src/cli/format.ts'
-import { eventLine, noteOf, statusOf, tokensOf } from '../../src/cli/thread-text.ts'
+import { eventLine, noteOf, saidIn, statusOf, tokensOf } from '../../src/cli/thread-text.ts'
 
 test('money, counts and ages are short and keep what matters', () => {
   assert.deepEqual([dollars(0), dollars(12_345_678), dollars(12_340_000_000)], ['$0.0000', '$0.0123', '$12.34'])
@@ -71,6 +74,54 @@ test('an event is one line without control characters', () => {
     payload: { tool: 'read_file', success: true, summary: 'a\nb\u001B[2J', none: null },
   }
   assert.equal(eventLine(event, 200), '10:11:12  tool_result        tool=read_file success=true summary=a b')
+})
+
+test('an event about a message shows what was said in place of its number', () => {
+  const event = {
+    id: 1,
+    thread_id: 'a',
+    seq: 1,
+    ts: '2026-01-01T10:11:12.000Z',
+    event_type: 'assistant_message',
+    payload: { message_seq: 2 },
+  }
+  const holding = (content: Json) => ({ messages: () => [{ seq: 2, turn: 1, role: 'assistant' as const, content }] })
+  const blocks = [
+    { type: 'reasoning', text: 'hm' },
+    { type: 'text', text: 'one\ntwo' },
+  ]
+  assert.equal(
+    eventLine(event, 200, saidIn(holding({ role: 'assistant', blocks }), event)),
+    '10:11:12  assistant_message  content=one two',
+  )
+  assert.equal(saidIn(holding({ role: 'user', content: 'hello' }), event), 'hello')
+  assert.equal(saidIn(holding({ role: 'assistant', blocks: [] }), event), null)
+  assert.equal(eventLine(event, 200, null), '10:11:12  assistant_message  message_seq=2')
+})
+
+test('an error is told whole, because its end says what to do', () => {
+  const message = `${'x'.repeat(200)} Check the URL.`
+  assert.equal(
+    noteOf({ event_type: 'stream_error', payload: { code: 'CONNECTION_REFUSED', message } }, 80),
+    `  ! stream_error CONNECTION_REFUSED ${message}`,
+  )
+})
+
+test('what the message of an error says already is not repeated below it', () => {
+  const cause = { code: 'ITEM_NOT_FOUND' as const, message: 'There is no x.' }
+  const violations = [{ field: 'cost', error: 'no cost' }]
+  const error = new KiwiError('SPAWN_FAILED', 'Not spawned: There is no x. cost: no cost', {
+    failedAt: { tool_id: 't', config_path: null, validation_errors: [...violations, { field: '', error: 'other' }] },
+    facts: { validation_errors: violations, problems: ['no cost', 'one\nmore'], given: { a: 1 } },
+  }).toEnvelope()
+  assert.deepEqual(errorText({ ...error, error: { ...error.error, cause } }).split('\n'), [
+    'error: Not spawned: There is no x. cost: no cost [SPAWN_FAILED]',
+    '  at t',
+    '  other',
+    '  cause: ITEM_NOT_FOUND',
+    '  problems: one more',
+    '  given: {"a":1}',
+  ])
 })
 
 test('a follower is told of tools and warnings, not of bookkeeping', () => {

@@ -52,6 +52,13 @@ test('ps, show, wait, tail and the transcript agree on the thread', async () => 
   assert.equal(row.end_reason, 'done')
 })
 
+test('show and tail say what was said', async () => {
+  const [show, tail] = await Promise.all([project.run('show', threadId), project.run('tail', threadId, '-n', '1000')])
+  assert.match(show.stdout, /assistant_message {2}content=Scripted answer/u)
+  assert.match(tail.stdout, /user_message {7}content=<directive name="hello_kiwi"/u)
+  assert.match(tail.stdout, /assistant_message {2}content=I count the words first\./u)
+})
+
 test('ps without --all shows unfinished threads only and says where the others are', async () => {
   const { code, stdout } = await project.run('ps')
   assert.equal(code, 0)

@@ -33,7 +33,7 @@ export async function model(context: CliContext, options: ModelOptions): Promise
           `  OpenAI wire     ${env['OPENAI_BASE_URL']}`,
           'Use it from another terminal (KIWI_MODEL_TOOL=openai_thread for the OpenAI wire):',
           ...Object.entries(env).map(([name, value]) => `  export ${name}=${value}`),
-          'Ctrl-C stops it.',
+          'Then `kiwi run DIRECTIVE` there. Ctrl-C stops the model.',
         ].join('\n'),
     )
     const signal = context.interrupt()

@@ -2,7 +2,7 @@ import type { ThreadRow } from '../../threads/threads-client.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { dollars, fields, numberIn, widthOf } from '../format.ts'
-import { eventLine, resultText, statusOf, tokensOf } from '../thread-text.ts'
+import { eventLine, resultText, saidIn, statusOf, tokensOf } from '../thread-text.ts'
 
 const LAST_EVENTS = 10
 
@@ -14,9 +14,13 @@ export async function show(context: CliContext, threadId: string): Promise<ExitC
     const events = threads.events(threadId, { last: LAST_EVENTS })
     const width = widthOf(process.stdout, 160)
     context.output.data({ ...row, events }, () =>
-      [rowText(row), '', 'last events', ...events.map((event) => `  ${eventLine(event, width - 2)}`), ...resultLines(row)].join(
-        '\n',
-      ),
+      [
+        rowText(row),
+        '',
+        'last events',
+        ...events.map((event) => `  ${eventLine(event, width - 2, saidIn(threads, event))}`),
+        ...resultLines(row),
+      ].join('\n'),
     )
     return EXIT.ok
   })

@@ -5,7 +5,7 @@ import { EXIT, exitCodeOfThread, type ExitCode } from '../exit-codes.ts'
 import { follow } from '../follow.ts'
 import { widthOf } from '../format.ts'
 import { createStatusLine } from '../status-line.ts'
-import { eventLine } from '../thread-text.ts'
+import { eventLine, saidIn } from '../thread-text.ts'
 
 /** `kiwi tail ID`: the last events on stdout; `-f` goes on, with live tokens on stderr, and exits with the thread's own code. */
 export async function tail(
@@ -15,9 +15,9 @@ export async function tail(
 ): Promise<ExitCode> {
   const { output } = context
   const width = widthOf(process.stdout, 200)
-  const print = (event: ThreadEventRow): void => output.record(event, () => eventLine(event, width))
   return withKiwi(context, async (kiwi) => {
     const threads = kiwi.threads(context.projectPath)
+    const print = (event: ThreadEventRow): void => output.record(event, () => eventLine(event, width, saidIn(threads, event)))
     const contextLimit = contextLimitOf(kiwi.config, threads.get(threadId)) // an unknown thread is an error, not an empty list
     const [newest] = threads.events(threadId, { last: 1 })
     const events = options.lines === 0 ? [] : threads.events(threadId, { last: Math.min(options.lines, MAX_LINES) })

@@ -1,7 +1,8 @@
 import { withKiwi, type CliContext } from '../context.ts'
 import { EXIT, exitCodeOfThread, exitCodeOfThreads, type ExitCode } from '../exit-codes.ts'
 import { untilSettled } from '../follow.ts'
-import { resultText, statusOf, threadSummary } from '../thread-text.ts'
+import type { ThreadRow } from '../../threads/threads-client.ts'
+import { failureText, resultText, statusOf, threadSummary } from '../thread-text.ts'
 
 /**
  * `kiwi wait ID…`: until every thread has ended, needs a person or is paused. The exit code is that of the first thread which is not 0; 1
@@ -17,7 +18,7 @@ export async function wait(
     const signal = context.interrupt()
     const rows = await untilSettled(kiwi.threads(context.projectPath), ids, { signal, deadlineMs })
     context.output.data(rows, () =>
-      rows.map((row) => [threadSummary(row), resultText(row.result)].filter((part) => part !== '').join('\n')).join('\n\n'),
+      rows.map((row) => [threadSummary(row), outcomeText(row)].filter((part) => part !== '').join('\n')).join('\n\n'),
     )
     if (signal.aborted) return EXIT.interrupted
     for (const row of rows) {
@@ -26,4 +27,10 @@ export async function wait(
     }
     return exitCodeOfThreads(rows)
   })
+}
+
+/** The answer, or why there is none. */
+function outcomeText(row: ThreadRow): string {
+  const failure = row.status === 'error' ? failureText(row.result) : null
+  return failure === null ? resultText(row.result) : `error: ${failure}`
 }
