@@ -28,9 +28,10 @@ export function parseAssignments(
  * @throws KiwiError INVALID_REQUEST when it is not one.
  */
 export function parseJsonObject(option: string, text: string): JsonObject {
-  const value = parseJson(option, text)
+  const suggestion = `Write it as ${option} '{"name": "value"}'.`
+  const value = parseJson(option, text, { suggestion })
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw usage(`Expected ${option} to be a JSON object, got ${text.slice(0, 80)}`, `Write it as ${option} '{"name": "value"}'.`)
+    throw usage(`Expected ${option} to be a JSON object, got \`${text.slice(0, 80)}\`.`, suggestion)
   }
   return value as JsonObject // a parsed object that is neither null nor a list
 }
@@ -47,17 +48,18 @@ function splitAssignment(word: string): { readonly name: string; readonly text: 
 function readTyped(name: string, text: string, declared: string | readonly string[] | null): Json {
   const types = typeof declared === 'string' ? [declared] : (declared ?? ['string'])
   if (types.includes('string') || types.length === 0) return text
-  return parseJson(name, text, types.join(' or '))
+  return parseJson(name, text, { expected: types.join(' or ') })
 }
 
-function parseJson(name: string, text: string, expected = 'JSON'): Json {
+function parseJson(
+  name: string,
+  text: string,
+  { expected = 'JSON', suggestion = `Write name:=JSON, such as ${name}:=true or ${name}:='["a"]'.` } = {},
+): Json {
   try {
     return JSON.parse(text) as Json // JSON.parse gives JSON values only
   } catch {
-    throw usage(
-      `Expected \`${name}\` to be ${expected}, got \`${text.slice(0, 80)}\`.`,
-      `Write name:=JSON, such as ${name}:=true or ${name}:='["a"]'.`,
-    )
+    throw usage(`Expected \`${name}\` to be ${expected}, got \`${text.slice(0, 80)}\`.`, suggestion)
   }
 }
 

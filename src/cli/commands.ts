@@ -130,8 +130,8 @@ function addItemVerbs(program: Command, on: On): void {
   on(
     program
       .command('search')
-      .description('find directives, tools and knowledge')
-      .argument('<query...>')
+      .description('find directives, tools and knowledge; without words, list them')
+      .argument('[query...]')
       .addOption(new Option('-t, --type <type>').choices(ITEM_TYPES))
       .addOption(new Option('--source <space>').choices(['project', 'user', 'system', 'all']))
       .option('-n, --limit <count>', 'at most this many', wholeNumber),

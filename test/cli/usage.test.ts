@@ -54,6 +54,24 @@ test('with -o json a usage error is the envelope on stdout, wherever the option 
   assert.match(JSON.parse(behind.stdout).error.message, /whole number/u)
 })
 
+test('words that are no JSON are answered with the form of the option that was used', async () => {
+  const { code, stderr } = await run('execute', 'tool', 'read_file', '--params', '{bad')
+  assert.equal(code, 2)
+  assert.match(stderr, /→ Write it as --params '\{"name": "value"\}'\./u)
+})
+
+test('search without words lists what there is, and says when there is more', async () => {
+  const [all, two, none] = await Promise.all([
+    run('search', '--type', 'knowledge', '--source', 'system', '-o', 'json'),
+    run('search', '--type', 'knowledge', '--limit', '2'),
+    run('search', 'zzzzzz', '--type', 'directive'),
+  ])
+  assert.deepEqual([all.code, two.code, none.code], [0, 0, 0])
+  assert.deepEqual([JSON.parse(all.stdout).more, JSON.parse(all.stdout).results.length > 5], [false, true])
+  assert.match(two.stdout, /^TYPE[^]*… and more: use other words or a larger --limit\.\n$/u)
+  assert.match(none.stdout, /^Nothing found\. Try fewer or other words, or without --type\.\n$/u)
+})
+
 test('a project folder that does not exist is a usage error', async () => {
   const { code, stderr } = await run('-C', 'missing', 'ps')
   assert.equal(code, 2)

@@ -17,18 +17,26 @@ export interface SearchOptions {
   readonly limit?: number
 }
 
-/** `kiwi search WORDS`: the same ranking that a model gets. */
+/** `kiwi search WORDS`: the same ranking that a model gets; without words everything, as far as the limit goes. */
 export async function search(context: CliContext, words: readonly string[], options: SearchOptions): Promise<ExitCode> {
   const request = {
     query: words.join(' '),
     ...(options.type === undefined ? {} : { item_type: options.type }),
     ...(options.source === undefined ? {} : { source: options.source }),
-    ...(options.limit === undefined ? {} : { limit: options.limit }),
+    ...limitOf(words, options.limit),
   }
   return withKiwi(context, async (kiwi) =>
-    printResult(context, await kiwi.kernel(context.projectPath).search(request), searchText),
+    printResult(context, await kiwi.kernel(context.projectPath).search(request), (result) => searchText(result, options)),
   )
 }
+
+/** A list is asked for to be seen whole; ranked results beyond the kernel's default are seldom wanted. */
+function limitOf(words: readonly string[], limit: number | undefined): { readonly limit?: number } {
+  if (limit !== undefined) return { limit }
+  return words.length === 0 ? { limit: MOST_RESULTS } : {}
+}
+
+const MOST_RESULTS = 100
 
 export interface LoadOptions {
   readonly source?: Space | 'all'
@@ -116,11 +124,14 @@ function pretty(result: MetaToolResult): string {
   return typeof shown === 'string' ? shown : (JSON.stringify(shown, null, 2) ?? '')
 }
 
-function searchText(result: MetaToolResult): string {
+function searchText(result: MetaToolResult, { type, source }: SearchOptions): string {
   const found = result.success ? result['results'] : null
   if (!Array.isArray(found)) return pretty(result)
-  if (found.length === 0) return 'Nothing found. Try fewer or other words, or kiwi search --source all.'
-  return table(
+  if (found.length === 0) {
+    const narrow = [...(type === undefined ? [] : ['--type']), ...(source === undefined || source === 'all' ? [] : ['--source'])]
+    return `Nothing found. Try fewer or other words${narrow.length === 0 ? '' : `, or without ${narrow.join(' and ')}`}.`
+  }
+  const rows = table(
     ['TYPE', 'ID', 'SPACE', 'DESCRIPTION'],
     found.map((entry: unknown) => {
       const row = asObject(entry) ?? {}
@@ -129,4 +140,5 @@ function searchText(result: MetaToolResult): string {
       return [cell('type'), `${cell('id')}${mark}`, cell('space'), clip(cell('description'), 90)]
     }),
   )
+  return result.success && result['more'] === true ? `${rows}\n… and more: use other words or a larger --limit.` : rows
 }
