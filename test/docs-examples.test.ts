@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { parseItem } from '../src/kernel/items/item-file.ts'
+import { startScriptedModel } from '../src/scripted-model/server.ts'
+import { createScriptedProject, type ScriptedProject } from './cli/scripted-project.ts'
+
+const ENTRY_POINTS: Readonly<Record<string, URL>> = {
+  'kiwi-mcp': new URL('../src/index.ts', import.meta.url),
+  'kiwi-mcp/base-harness': new URL('../src/harness/base/base-harness.ts', import.meta.url),
+}
+
+let project: ScriptedProject
+
+before(async () => {
+  project = await createScriptedProject()
+})
+after(() => project.close())
+
+/** The code of a document's fences of one language, in order; `mark` is longer where a fence holds fences. */
+function fences(document: string, language: string, mark = '```'): readonly string[] {
+  const text = readFileSync(fileURLToPath(new URL(`../${document}`, import.meta.url)), 'utf8')
+  return Array.from(text.matchAll(new RegExp(`^${mark}${language}\\n([^]*?)^${mark}$`, 'gmu')), ([, code = '']) => code)
+}
+
+/** Runs an example as a program in the scripted project, with the package's names leading to the sources. */
+async function runExample(code: string, env: Readonly<Record<string, string>>): Promise<string> {
+  const path = join(project.path, 'example.mts')
+  writeFileSync(
+    path,
+    code.replace(/from '(kiwi-mcp[^']*)'/u, (_, name: string) => `from '${ENTRY_POINTS[name]?.href}'`),
+  )
+  const options = { cwd: project.path, env: { PATH: process.env['PATH'], ...project.options.env, ...env }, timeout: 60_000 }
+  return (await promisify(execFile)(process.execPath, [path], options)).stdout
+}
+
+test('the harness that docs/library.md shows runs as it stands', async (t) => {
+  const model = await startScriptedModel({
+    scenario: ({ turn }) =>
+      turn === 1
+        ? { reply: { tool_calls: [{ name: 'count_words', arguments: { text: 'How many words has this sentence?' } }] } }
+        : { reply: { text: 'Six.' } },
+  })
+  t.after(() => model.close())
+  const [harness = ''] = fences('docs/library.md', 'ts')
+  assert.match(await runExample(harness, { ANTHROPIC_BASE_URL: model.anthropicBaseUrl }), /^done Six\. \{/u)
+})
+
+test('the program that docs/library.md shows spawns a thread and gets its result', async () => {
+  const program = fences('docs/library.md', 'ts')[1] ?? ''
+  assert.match(await runExample(program, {}), /^completed done \{\s*text: 'Scripted answer/u)
+})
+
+test('the scenario that docs/scenarios.md shows answers after its fault', async (t) => {
+  const path = join(project.path, 'scenario.yaml')
+  writeFileSync(path, fences('docs/scenarios.md', 'yaml')[0] ?? '')
+  const model = await startScriptedModel({ scenario: path })
+  t.after(() => model.close())
+  const ask = (): Promise<Response> =>
+    fetch(`${model.openaiBaseUrl}/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: 'Bearer scripted', 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'scripted-model', messages: [{ role: 'user', content: 'Count.' }] }),
+    })
+  assert.equal((await ask()).status, 529)
+  const answered = await ask()
+  assert.equal(answered.status, 200)
+  assert.match(await answered.text(), /list_files/u)
+})
+
+test('the items that help shows are valid files', () => {
+  const [yaml = ''] = fences('system/knowledge/help/tools.md', 'yaml')
+  const [code = ''] = fences('system/knowledge/help/tools.md', 'ts')
+  const [directive = ''] = fences('system/knowledge/help/directives.md', 'markdown', '````')
+  const parsed = [
+    parseItem('tool', 'get_weather.yaml', Buffer.from(yaml)),
+    parseItem('tool', 'word_count.ts', Buffer.from(code)),
+    parseItem('directive', 'count_files.md', Buffer.from(directive)),
+  ]
+  assert.deepEqual(
+    parsed.map(({ problems }) => problems),
+    [[], [], []],
+  )
+})
