@@ -170,6 +170,11 @@ export interface TurnContext {
   children(): readonly { readonly threadId: string; readonly status: Status }[]
   /** Threads spawned below the root of this tree so far, for `max_spawns`. */
   spawnedInTree(): number
+  /**
+   * True when a message was injected that this turn does not know yet. It may come at any moment, so only what comes after the turn may
+   * depend on it, never a step.
+   */
+  hasUnreadMessage(): boolean
   /** Journaled time in UTC milliseconds: the time at which this turn began. */
   now(): number
   /** Journaled, unique within the thread: a pure function of thread, turn and how often it was asked. */

@@ -15,7 +15,7 @@ import type { Prepared, SafetyData } from './state.ts'
 import type { ToolRequests } from './tool-request.ts'
 import { runToolSteps } from './tool-steps.ts'
 import type { CallOutcome } from './tool-steps.ts'
-import { endWith, gate, judgeLimits, tell, turnEnd, waitFor } from './turn-draft.ts'
+import { endWith, gate, isFree, judgeLimits, tell, turnEnd, waitFor } from './turn-draft.ts'
 import type { TurnEnd } from './turn-draft.ts'
 
 type Answer = Extract<ModelStepOutcome, { kind: 'answer' }>
@@ -54,8 +54,11 @@ export async function concludeAnswer(input: AnswerInput): Promise<TurnEnd> {
 function withTurnEnd({ ctx, prepared }: AnswerInput, end: TurnEnd): TurnEnd {
   const { data, next } = end
   ctx.record({ events: [turnEnd(data)] })
-  if (next.do === 'done' && next.endReason === 'done')
+  if (next.do === 'done' && next.endReason === 'done') {
+    // Somebody said something while the last answer was written, and was told that the model would read it.
+    if (ctx.hasUnreadMessage() && isFree(data, prepared)) return { data, next: { do: 'turn' } }
     ctx.record({ events: [{ type: 'completed', payload: { turn_count: data.spent.turns } }] })
+  }
   if (next.do !== 'turn') return end
   const passed = gate(ctx, warnOfContext(ctx, prepared, data), prepared)
   return passed.end ?? { data: passed.data, next }

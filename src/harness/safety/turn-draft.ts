@@ -51,6 +51,13 @@ export function gate(
   return judgeLimits(ctx, data, prepared, exceededLimits({ limits, added, spent, elapsedSeconds: elapsedSeconds(clock) }))
 }
 
+/** True when `gate` would let the thread take another turn without a word; it records nothing. */
+export function isFree(data: SafetyData, { limits, contextLimit }: Prepared): boolean {
+  const { added, spent, clock, measured } = data
+  const context = contextState(measured?.inputTokens ?? 0, contextLimit, limits.context_warning_threshold)
+  return context.kind !== 'full' && exceededLimits({ limits, added, spent, elapsedSeconds: elapsedSeconds(clock) }).length === 0
+}
+
 /**
  * What reached limits mean under the directive's `on_exceeded`. Null `end` lets the turn go on: nothing was reached, or the limits only
  * warn, with one event each.

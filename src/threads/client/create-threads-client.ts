@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Signal, Status } from '../engine.ts'
 import { createLedger } from '../ledger/ledger.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { cancelBelow, insertSignal, markCancel, pauseIsPending } from '../signals/signals.ts'
+import { cancelBelow, insertSignal, isPending, markCancel } from '../signals/signals.ts'
 import { assertSignal } from '../status.ts'
 import { integer } from '../store/columns.ts'
 import type { Store } from '../store/open-store.ts'
@@ -104,7 +104,7 @@ function writeSignal(
   const known = store.statement('SELECT 1 AS known FROM signals WHERE thread_id = ? AND signal_id = ?').get(threadId, signal.id)
   if (known !== undefined) return [threadId]
   const { status } = getThread(store, threadId)
-  const endsPause = signal.kind === 'resume' && status !== 'waiting' && pauseIsPending(store, threadId)
+  const endsPause = signal.kind === 'resume' && status !== 'waiting' && isPending(store, threadId, 'pause')
   if (!endsPause) assertSignal(threadId, status, signal.kind)
   insertSignal(store, threadId, signal, clock.now())
   if (signal.kind === 'resume' || signal.kind === 'budget') addBudget(ledger, threadId, signal.body)

@@ -4,6 +4,7 @@ import type { Json } from '../../json.ts'
 import type { BudgetView, Commit, Status, StepMeta, StepOptions, StepOutcome, TurnContext } from '../engine.ts'
 import { spawnedInTree } from '../ledger/tree-limits.ts'
 import type { LiveBus } from '../live-bus.ts'
+import { isPending } from '../signals/signals.ts'
 import { text } from '../store/columns.ts'
 import type { Transaction } from '../store/group-commit.ts'
 import { runBounded } from './bounded-run.ts'
@@ -62,6 +63,7 @@ export function createTurnContext(options: TurnContextOptions): OpenTurn {
     budget: (): BudgetView => journal.ledger.view(live.id),
     children: () => childrenOf(journal, live.id),
     spawnedInTree: () => spawnedInTree(journal.store, live.start.rootThreadId),
+    hasUnreadMessage: () => isPending(journal.store, live.id, 'inject'),
     now: () => live.turnStartedMs,
     uuid: () => uuidOf(`${live.id}/${turn}/${(asked += 1)}`),
   }

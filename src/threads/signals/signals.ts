@@ -82,11 +82,11 @@ export function cancelModeOf(signal: Signal): CancelMode {
   return signal.body['mode'] === 'graceful' ? 'graceful' : 'now'
 }
 
-/** True when a pause is on its way to the thread, so that a resume after it makes sense whatever the row says now. */
-export function pauseIsPending(store: Store, threadId: string): boolean {
+/** True when a signal of this kind is on its way: a resume after a pause makes sense then whatever the row says now. */
+export function isPending(store: Store, threadId: string, kind: SignalKind): boolean {
   const row = store
-    .statement("SELECT 1 AS found FROM signals WHERE thread_id = ? AND applied_turn IS NULL AND kind = 'pause' LIMIT 1")
-    .get(threadId)
+    .statement('SELECT 1 AS found FROM signals WHERE thread_id = ? AND applied_turn IS NULL AND kind = ? LIMIT 1')
+    .get(threadId, kind)
   return row !== undefined
 }
 

@@ -119,3 +119,22 @@ test('a model that escalates makes its thread wait for a person, and a note does
   await shop.call('resume_thread', { thread_id: waiting.thread_id, inject_message: 'The first.' })
   assert.equal((await shop.until(waiting.thread_id, 'completed')).end_reason, 'done')
 })
+
+for (const { title, max, answer, requests } of [
+  { title: 'is answered in one more turn', max: 5, answer: 'Second.', requests: 2 },
+  { title: 'does not undo the work of a thread that has no turn left', max: 1, answer: 'First.', requests: 1 },
+]) {
+  test(`a message injected while the last answer is written ${title}`, async (t) => {
+    const shop = await openWorkshop(t, {
+      directives: { work: directive('work', `<max_turns>${max}</max_turns><on_exceeded>stop</on_exceeded>`) },
+      scenario: ({ lastUserText }) =>
+        lastUserText === 'One more thing.' ? says('Second.') : { reply: { ...says('First.').reply, ...SLOW } },
+    })
+    const id = await shop.spawn('work')
+    await untilCalled(shop, 1)
+    await shop.call('inject_message', { thread_id: id, content: 'One more thing.' })
+    const row = await shop.until(id, 'completed', 'error')
+    assert.deepEqual([row.end_reason, row.result, shop.model.requests().length], ['done', { text: answer }, requests])
+    assert.equal(shop.events(id, 'completed').length, 1)
+  })
+}
