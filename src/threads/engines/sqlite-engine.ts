@@ -193,7 +193,8 @@ export function createSqliteEngine(options: SqliteEngineOptions): Engine {
     clearInterval(pollTimer)
     clearInterval(heartbeatTimer)
     timers.close()
-    await Promise.allSettled(taking.values())
+    // Bounded like everything below: on a full disk a thread that is being taken up never is.
+    await settledWithin([...taking.values()], graceMs)
     await settledWithin([...driving.values()], graceMs)
     for (const live of lives.values()) live.controller.abort(new KiwiError('ABORTED', 'The host is closing.'))
     await settledWithin([...driving.values()], 1_000)
@@ -235,7 +236,7 @@ function spawnFailed(error: unknown): { do: 'done'; status: 'error'; endReason: 
   return { do: 'done', status: 'error', endReason: 'spawn_failed', result: { error: toEnvelope(error).error as unknown as Json } }
 }
 
-async function settledWithin(promises: readonly Promise<void>[], timeoutMs: number): Promise<void> {
+async function settledWithin(promises: readonly Promise<unknown>[], timeoutMs: number): Promise<void> {
   if (promises.length === 0) return
   let timer: NodeJS.Timeout | undefined
   const timeout = new Promise<void>((resolve) => {

@@ -67,7 +67,7 @@ export function createHostedProjects(options: {
     // Before anything runs: a host that dies in the next moment finds its way back.
     list.add(projectPath)
     const project: HostedProject = { ...opened, isEnded: (threadId) => endedInRegistry(opened.store, threadId) }
-    const recovered = await project.engine.recover()
+    const recovered = await recoverOrClose(project)
     open.set(projectPath, project)
     if (recovered.length > 0) log(`recovered ${recovered.length} threads`)
     return project
@@ -90,6 +90,17 @@ export function createHostedProjects(options: {
       await Promise.allSettled(opening.values())
       await Promise.allSettled([...open].map(([path, project]) => closeProject({ path, project, list, graceMs })))
     },
+  }
+}
+
+/** A project that cannot be recovered is opened anew when it is asked for again, so nothing of this try may go on beside that one. */
+async function recoverOrClose(project: OpenedProject): Promise<readonly string[]> {
+  try {
+    return await project.engine.recover()
+  } catch (error) {
+    await project.engine.close(0)
+    await project.close()
+    throw error
   }
 }
 

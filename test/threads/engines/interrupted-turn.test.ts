@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { KiwiError } from '../../../src/kernel/errors.ts'
+import { spawnThread } from '../../../src/threads/client/spawn.ts'
+import { systemClock } from '../../../src/threads/clock.ts'
 import type { Effect, Runner } from '../../../src/threads/engine.ts'
+import { createSqliteEngine } from '../../../src/threads/engines/sqlite-engine.ts'
+import { createLedger } from '../../../src/threads/ledger/ledger.ts'
 import { bench, DONE, poll, request, runner, signal, tempFolder } from '../fixture.ts'
 
 /** A turn with one recorded step, and a second one that lasts until it is stopped. */
@@ -83,6 +87,24 @@ test('a cancel that comes while a thread is being taken up stops the turn it was
   // Not by `wait`, which would wake the thread once more.
   const row = await after.until('a', 'cancelled', 'completed', 'error')
   assert.equal(row.status, 'cancelled')
+})
+
+test('an engine that can write nothing closes all the same', async (t) => {
+  const { store } = bench(t, stuck)
+  const engine = createSqliteEngine({
+    // What a full disk looks like to the engine: every write waits for room.
+    store: { ...store, commit: () => new Promise(() => {}) },
+    resolveRunner: () => Promise.resolve(stuck),
+    clock: systemClock,
+    hostId: 'full',
+    transcripts: null,
+    bus: null,
+    onProblem: () => undefined,
+  })
+  await spawnThread({ store, ledger: createLedger(store), clock: systemClock, projectPath: '/nowhere' }, request('a'))
+  engine.notify('a')
+  await engine.close(50)
+  assert.equal(engine.active(), 1)
 })
 
 function stepsOf(store: { statement(sql: string): { all(): readonly unknown[] } }): readonly unknown[] {
