@@ -61,6 +61,10 @@ const OWN_EVENT_TYPES: ReadonlySet<string> = new Set([
   'reservation_settled',
 ])
 
+/** The most that one look into the registry gives, and what it gives when nobody says how much. */
+const MAX_ROWS = 1_000
+const DEFAULT_ROWS = 100
+
 /** One action on the registry. A thread sees and changes only itself (events) and its descendants; the operator everything. */
 export async function registryAction(
   services: HarnessServices,
@@ -124,11 +128,14 @@ function query({ services, context }: Caller, request: RegistryRequest): readonl
     ...(status === undefined ? {} : { status }),
     ...(created_after === undefined ? {} : { created_after: isoTime('created_after', created_after) }),
     ...(created_before === undefined ? {} : { created_before: isoTime('created_before', created_before) }),
-    ...(limit === undefined ? {} : { limit }),
+    // A thread's own share of its tree is cut out below, so the limit is kept there.
+    ...(caller === null ? (limit === undefined ? {} : { limit }) : { limit: MAX_ROWS }),
     ...(order_by === undefined ? {} : { order_by }),
     ...(caller === null ? {} : { root_thread_id: services.threads.get(caller).root_thread_id }),
   })
-  return caller === null ? rows : rows.filter((row) => isDescendant(services.threads, row, caller))
+  return caller === null
+    ? rows
+    : rows.filter((row) => isDescendant(services.threads, row, caller)).slice(0, limit ?? DEFAULT_ROWS)
 }
 
 async function logEvent(caller: Caller, request: RegistryRequest): Promise<{ readonly success: true; readonly seq: number }> {
