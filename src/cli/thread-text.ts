@@ -98,7 +98,10 @@ export function failureText(result: ThreadRow['result']): string | null {
   return typeof result['message'] === 'string' ? result['message'] : null
 }
 
-/** What a person who follows a thread wants to see of an event, besides the streamed text; null for the rest. */
+/**
+ * What a person who follows a thread wants to see of an event, besides the streamed text; null for the rest. The `error` that ends a thread
+ * is left to whoever shows its result.
+ */
 export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, width: number): string | null {
   const { event_type: type, payload } = event
   const text = (name: string): string => (typeof payload[name] === 'string' ? payload[name] : '')
@@ -108,7 +111,6 @@ export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, wi
     case 'tool_result':
       return `  ${payload['success'] === false ? '✗' : '✓'} ${clip(`${text('tool')}: ${text('summary')}`, width - 4)}`
     case 'stream_error':
-    case 'error':
       // Never cut: the end of the message says what to do.
       return `  ! ${terminalLine([type, text('code'), text('message')].filter((part) => part !== '').join(' '))}`
     case 'context_warning':

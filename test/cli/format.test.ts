@@ -107,6 +107,10 @@ test('an error is told whole, because its end says what to do', () => {
   )
 })
 
+test('the error that ends a thread is no note: it is told with the result', () => {
+  assert.equal(noteOf({ event_type: 'error', payload: { code: 'stream_failed', message: 'no' } }, 80), null)
+})
+
 test('what the message of an error says already is not repeated below it', () => {
   const cause = { code: 'ITEM_NOT_FOUND' as const, message: 'There is no x.' }
   const violations = [{ field: 'cost', error: 'no cost' }]

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { finished, startKiwi } from './kiwi-process.ts'
+import { finished, kiwi, startKiwi } from './kiwi-process.ts'
 import { createScriptedProject, type ScriptedProject } from './scripted-project.ts'
 
 let project: ScriptedProject
@@ -85,6 +85,14 @@ test('an unknown directive spawns nothing and exits 1', async () => {
   const { code, stdout, stderr } = await project.run('run', 'no_such_directive')
   assert.deepEqual([code, stdout], [1, ''])
   assert.match(stderr, /^error: .*no_such_directive/u)
+})
+
+test('a thread without a key says once what is missing, and how to go on', async () => {
+  const keyless = { cwd: project.path, env: { ...project.options.env, ANTHROPIC_API_KEY: '' } }
+  const { code, stderr } = await kiwi(['run', 'hello_kiwi'], keyless)
+  assert.equal(code, 1)
+  assert.equal(stderr.match(/error: The model could not be called/gu)?.length, 1, stderr)
+  assert.match(stderr, /→ kiwi doctor says which model, endpoint and key are used/u)
 })
 
 test('a finished thread cannot be steered', async () => {

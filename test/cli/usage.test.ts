@@ -72,6 +72,12 @@ test('search without words lists what there is, and says when there is more', as
   assert.match(none.stdout, /^Nothing found\. Try fewer or other words, or without --type\.\n$/u)
 })
 
+test('load shows the text of an item as it stands in its file', async () => {
+  const { code, stdout } = await run('load', 'knowledge', 'threads')
+  assert.equal(code, 0)
+  assert.match(stdout, /^\{\n {2}"item_type": "knowledge",[^]*\n\}\n\n---\ntitle: Threads\n/u)
+})
+
 test('a project folder that does not exist is a usage error', async () => {
   const { code, stderr } = await run('-C', 'missing', 'ps')
   assert.equal(code, 2)

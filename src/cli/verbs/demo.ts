@@ -11,7 +11,7 @@ import { EXIT, exitCodeOfError, exitCodeOfThread, type ExitCode } from '../exit-
 import { untilSettled } from '../follow.ts'
 import { packageRoot } from '../package-root.ts'
 import { scriptedEnv, type WireFlag } from '../scripted-env.ts'
-import { resultText, threadSummary } from '../thread-text.ts'
+import { failureText, resultText, threadSummary } from '../thread-text.ts'
 import { followOnScreen, isOnScreen, spawnThread } from './run.ts'
 
 export interface DemoOptions {
@@ -75,8 +75,9 @@ async function runDemo(context: CliContext, kiwi: Kiwi): Promise<ExitCode> {
   const row = followed.kind === 'interrupted' ? await cancelled(kiwi, projectPath, followed.row) : followed.row
   const report = row.status === 'completed' && existsSync(join(projectPath, REPORT_PATH)) ? REPORT_PATH : null
   output.data({ ...row, report_path: report }, () => {
-    const result = isOnScreen(context, followed) ? '' : resultText(row.result).trim()
-    const parts = [result, `${threadSummary(row)}\nreport      ${report ?? 'not written'}`]
+    const failure = row.status === 'error' ? failureText(row.result) : null
+    const result = failure === null ? resultText(row.result).trim() : `error: ${failure}`
+    const parts = [isOnScreen(context, followed) ? '' : result, `${threadSummary(row)}\nreport      ${report ?? 'not written'}`]
     return parts.filter((part) => part !== '').join('\n\n')
   })
   if (followed.kind === 'interrupted') return EXIT.interrupted

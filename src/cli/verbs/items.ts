@@ -51,7 +51,7 @@ export async function load(context: CliContext, type: ItemType, id: string, opti
     ...(options.source === undefined ? {} : { source: options.source }),
     ...(options.to === undefined ? {} : { destination: options.to }),
   }
-  return withKiwi(context, async (kiwi) => printResult(context, await kiwi.kernel(context.projectPath).load(request), pretty))
+  return withKiwi(context, async (kiwi) => printResult(context, await kiwi.kernel(context.projectPath).load(request), loadText))
 }
 
 export interface ExecuteOptions {
@@ -122,6 +122,13 @@ function pretty(result: MetaToolResult): string {
   const { success: _success, ...rest } = result
   const shown = 'result' in rest ? rest.result : rest
   return typeof shown === 'string' ? shown : (JSON.stringify(shown, null, 2) ?? '')
+}
+
+/** What is known of the item, then its file as it is. */
+function loadText(result: MetaToolResult): string {
+  if (!result.success || typeof result['text'] !== 'string') return pretty(result)
+  const { text, ...rest } = result
+  return `${pretty(rest)}\n\n${text}`
 }
 
 function searchText(result: MetaToolResult, { type, source }: SearchOptions): string {

@@ -89,6 +89,10 @@ function reportFollowed(context: CliContext, followed: Followed): ExitCode {
   }
   const failure = row.status === 'error' ? failureText(row.result) : null
   if (failure !== null) output.talk(`error: ${failure}`)
+  if (row.end_reason === 'stream_failed')
+    output.talk(
+      '  → kiwi doctor says which model, endpoint and key are used; kiwi model serves a scripted model, which needs no key.',
+    )
   output.talk(threadSummary(row))
   const result = failure === null ? resultText(row.result) : ''
   if (output.json || (result !== '' && !isOnScreen(context, followed))) output.data(row, () => result)
