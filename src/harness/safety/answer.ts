@@ -26,6 +26,8 @@ export interface AnswerInput {
   readonly ctx: TurnContext
   readonly prepared: Prepared
   readonly answer: Answer
+  /** Of the turn, on the clock of `performance.now()`. */
+  readonly begunMs: number
   /** Already counts this call. */
   readonly data: SafetyData
 }
@@ -46,9 +48,15 @@ export async function concludeAnswer(input: AnswerInput): Promise<TurnEnd> {
     ...input,
     calls,
     allowed: enforced ? Math.max(0, max - data.spent.toolCalls) : calls.length,
-    secondsLeft: secondsLeft(limits, data.added, elapsedSeconds(data.clock)),
+    millisecondsLeft: millisecondsLeft(input, data),
   })
   return withTurnEnd(input, concludeCalls(input, data, outcomes))
+}
+
+/** How long a step may take decides nothing before it, so the real clock is good enough here (S2). */
+function millisecondsLeft({ prepared, begunMs }: AnswerInput, data: SafetyData): number | null {
+  const left = secondsLeft(prepared.limits, data.added, elapsedSeconds(data.clock))
+  return left === null ? null : Math.ceil(left * 1000 - (performance.now() - begunMs))
 }
 
 function withTurnEnd({ ctx, prepared }: AnswerInput, end: TurnEnd): TurnEnd {

@@ -66,6 +66,8 @@ export interface ModelStepInput {
   readonly data: SafetyData
   readonly prepared: Prepared
   readonly tools: readonly ToolSpec[]
+  /** Of the turn, on the clock of `performance.now()`: all its steps share the time that is left. */
+  readonly begunMs: number
   /** Wait before fresh attempt 2, 3, … of a call of which nothing usable arrived. */
   readonly freshAttemptDelaysMs: readonly number[]
 }
@@ -80,10 +82,9 @@ const MODEL_STEP_TIMEOUT_MS = 30 * 60_000
  * error is retryable. Each reserves its worst case first and settles what was really used.
  */
 export async function callModelStep(input: ModelStepInput): Promise<ModelStepOutcome> {
-  const begunMs = performance.now()
   let spending: ModelSpending = { inputTokens: 0, outputTokens: 0, costNano: 0 }
   for (let attempt = 1; ; attempt += 1) {
-    const outcome = await reservedStep(input, attempt, begunMs)
+    const outcome = await reservedStep(input, attempt)
     if (outcome.kind === 'refused') return { ...outcome, kind: 'unaffordable', spending }
     const { facts } = outcome
     spending = plus(spending, facts)
@@ -100,7 +101,7 @@ type Reserved =
   | { readonly kind: 'done'; readonly facts: StepFacts }
   | { readonly kind: 'refused'; readonly bindingThreadId: string; readonly availableNano: number; readonly again: boolean }
 
-async function reservedStep(input: ModelStepInput, attempt: number, begunMs: number): Promise<Reserved> {
+async function reservedStep(input: ModelStepInput, attempt: number): Promise<Reserved> {
   const { ctx, data, prepared } = input
   const rates = ratesOf(prepared.target, ctx.now())
   const system = await input.services.agentsText()
@@ -112,7 +113,7 @@ async function reservedStep(input: ModelStepInput, attempt: number, begunMs: num
   }
   // The ledger decides, not this look at it: a step that a crash left recorded is replayed whatever is available now.
   const plan = planCall({ ...wanted, availableNano: ctx.budget().availableNano })
-  const call = { ...input, rates, system, attempt, begunMs, outputTokens: plan.outputTokens, reserveNano: plan.reserveNano }
+  const call = { ...input, rates, system, attempt, outputTokens: plan.outputTokens, reserveNano: plan.reserveNano }
   const outcome = await stepOrTimeout(call)
   if (outcome.kind === 'unknown')
     throw new KiwiError('INTERNAL', 'A model call may be repeated, but the journal holds it as one that may not.')
@@ -146,8 +147,6 @@ interface PlannedCall extends ModelStepInput {
   readonly rates: ModelRates | null
   readonly system: { readonly text: string; readonly sha256: string }
   readonly attempt: number
-  /** Of the first attempt, on the clock of `performance.now()`: all attempts share the time that is left. */
-  readonly begunMs: number
   readonly outputTokens: number
   readonly reserveNano: number | null
 }

@@ -79,10 +79,12 @@ async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, 
   const { data, end } = gate(ctx, given, prepared)
   if (end !== null) return end.next.do === 'wait' ? { ...end, next: { ...end.next, idle: true } } : end
   const { services, requests, freshAttemptDelaysMs } = harness
-  const input: ModelStepInput = { services, ctx, data, prepared, tools: requests.specs, freshAttemptDelaysMs }
+  const begunMs = performance.now()
+  const input: ModelStepInput = { services, ctx, data, prepared, tools: requests.specs, begunMs, freshAttemptDelaysMs }
   const outcome = await callModelStep(input)
   if (outcome.kind === 'answer') {
-    return concludeAnswer({ services, requests, ctx, prepared, answer: outcome, data: spend({ ...data, outbid: 0 }, outcome, 1) })
+    const spent = spend({ ...data, outbid: 0 }, outcome, 1)
+    return concludeAnswer({ services, requests, ctx, prepared, begunMs, answer: outcome, data: spent })
   }
   if (outcome.kind === 'unaffordable') return outOfMoney(ctx, spend(data, outcome, 0), prepared, outcome)
   return streamFailed(ctx, spend(data, outcome, 1), outcome)

@@ -42,11 +42,13 @@ export interface ToolStepsInput {
   readonly calls: readonly ToolCall[]
   /** Calls in call order that `max_tool_calls` still allows; the others are answered and not run. */
   readonly allowed: number
-  /** Seconds until `max_duration_seconds`; null without that limit. */
-  readonly secondsLeft: number | null
+  /** Until `max_duration_seconds`; null without that limit. */
+  readonly millisecondsLeft: number | null
 }
 
 const TOOL_STEP_TIMEOUT_MS = 10 * 60_000
+/** A call that begins gets a moment, however little time is left: what is stopped at once has an unknown outcome. */
+const LEAST_STEP_TIMEOUT_MS = 1_000
 const AT_ONCE = 4
 const MAX_PARK_MS = 24 * 3_600_000
 
@@ -79,9 +81,13 @@ async function runStep(input: ToolStepsInput, call: PreparedCall, index: number)
   return { item: call.item, trace, parked, escalated, counted, commit: null }
 }
 
-function runOptions({ secondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
-  const timeoutMs = secondsLeft === null ? TOOL_STEP_TIMEOUT_MS : Math.min(TOOL_STEP_TIMEOUT_MS, Math.ceil(secondsLeft * 1000))
-  return { effect: call.effect, timeoutMs, before: { events: [callEvent(call)] } }
+function runOptions({ millisecondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
+  const left = Math.max(LEAST_STEP_TIMEOUT_MS, millisecondsLeft ?? TOOL_STEP_TIMEOUT_MS)
+  return {
+    effect: call.effect,
+    timeoutMs: Math.min(TOOL_STEP_TIMEOUT_MS, left),
+    before: { events: [callEvent(call)] },
+  }
 }
 
 /** A tool that did not even answer its abort may still be at work: its outcome is as unknown as after a crash. */

@@ -85,6 +85,30 @@ test('max_duration_seconds ends a thread whose model call takes too long', async
   assert.deepEqual([row.status, row.end_reason], ['error', 'max_duration'])
 })
 
+test('the model call and the tools of one turn share the time that is left', async (t) => {
+  const timeouts: number[] = []
+  const shop = await openWorkshop(t, {
+    directives: costs('<max_duration_seconds>60</max_duration_seconds>'),
+    files: FILES,
+    scenario: (conversation, request) =>
+      conversation.turn === 1
+        ? { ...busy(conversation, request), fault: { kind: 'slow_first_byte', delay_ms: 300 } }
+        : says('Done.'),
+    wrapRunner: (runner) => ({
+      ...runner,
+      runTurn: (ctx, state) => {
+        const step: typeof ctx.step = (name, options, run) => {
+          if (name.startsWith('tool-')) timeouts.push(options.timeoutMs)
+          return ctx.step(name, options, run)
+        }
+        return runner.runTurn({ ...ctx, step }, state)
+      },
+    }),
+  })
+  assert.equal((await shop.run('work')).end_reason, 'done')
+  assert.ok(timeouts.length === 1 && (timeouts[0] ?? 0) <= 60_000 - 300, String(timeouts))
+})
+
 test('max_cost_usd ends the thread before the call that might break it', async (t) => {
   // Worst case of a call is its bytes at $1 and 256 tokens at $10 a million; it is far below a cent, and 0.01 are 50 calls.
   const shop = await openWorkshop(t, { directives: costs('<max_cost_usd>0.01</max_cost_usd>'), files: FILES, scenario: busy })
