@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url'
 import { createAgentsTextReader } from './agents-text.ts'
 import { type ResolvedConfig, resolveConfig, userSpaceOf } from './config/config.ts'
 import type { Environment } from './config/environment.ts'
-import { envLookup, resolveModel } from './config/models.ts'
+import { resolveModel } from './config/models.ts'
+import { createThreadSettings, type ThreadSettings } from './config/thread-settings.ts'
 import type { HarnessServices } from './harness/safety/services.ts'
 import type { JsonObject } from './json.ts'
 import type { Kernel } from './kernel/contract.ts'
@@ -54,8 +55,7 @@ export interface Kiwi {
 interface Project {
   readonly kernel: Kernel
   readonly services: HarnessServices
-  /** Reads the configuration again, with these variables over the ones before: one that a later caller lacks stays. */
-  refresh(env: Environment): void
+  readonly settings: ThreadSettings
   close(): void
 }
 
@@ -95,16 +95,15 @@ const ITEM_TRUST_MS = 250
 
 function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
   const http = createHttpPrimitive()
-  let environment = options.env
-  let config = resolveConfig(options)
-  let lookup = envLookup(config, options.env)
+  const settings = createThreadSettings({ ...options, parentOf: (threadId) => parentOf(threads, threadId) })
+  const { config } = settings.of(undefined)
   const bare = createKernel({
     spaces: { project: join(config.projectPath, '.ai'), user: config.userSpace, system: SYSTEM_SPACE },
     projectPath: config.projectPath,
     trustMs: ITEM_TRUST_MS,
     indexPath: join(config.userSpace, 'cache', `search-${shortHash(config.projectPath)}.db`),
     primitives: [http, createSubprocessPrimitive(), createRuntimePrimitive()],
-    env: (name) => lookup(name),
+    env: (name, context) => settings.of(context.__thread_id).lookup(name),
     now: () => Date.now(),
   })
   const readAgents = createAgentsTextReader([join(config.projectPath, '.ai'), SYSTEM_SPACE])
@@ -116,22 +115,26 @@ function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
   const services: HarnessServices = {
     kernel,
     threads,
-    resolveModel: (choice) => resolveModel(config, choice),
+    resolveModel: (choice, threadId) => resolveModel(settings.of(threadId).config, choice),
     agentsText: async () => readAgents(),
   }
   return {
     kernel,
     services,
-    refresh(variables) {
-      const env = { ...environment, ...variables }
-      config = resolveConfig({ ...options, env })
-      lookup = envLookup(config, env)
-      environment = env
-    },
+    settings,
     close() {
       bare.close()
       http.close()
     },
+  }
+}
+
+function parentOf(threads: ThreadsClient, threadId: string): string | null | undefined {
+  try {
+    return threads.get(threadId).parent_thread_id
+  } catch (error) {
+    if (error instanceof KiwiError && error.code === 'THREAD_NOT_FOUND') return undefined
+    throw error
   }
 }
 
@@ -209,12 +212,12 @@ function openHostedProject(options: KiwiOptions): OpenedProject {
     engine,
     store,
     bus,
-    refresh(environment) {
+    adopt(threadId, environment) {
       try {
-        project.refresh(environment)
+        project.settings.adopt(threadId, environment)
       } catch (error) {
-        // A broken configuration file must not stop the threads that run with the last good one.
-        onProblem('configuration', error)
+        // The caller has read the same files and was told; a thread that is there already keeps what it had.
+        onProblem(threadId, error)
       }
     },
     async close() {

@@ -46,8 +46,8 @@ export interface KernelOptions {
   /** Where the search index may be kept between processes; null keeps it in memory. */
   readonly indexPath: string | null
   readonly primitives: readonly Primitive[]
-  /** `${NAME}` lookups of tool files. */
-  readonly env: (name: string) => string | undefined
+  /** `${NAME}` lookups of tool files. The context of the call says for whom; the kernel does not read it. */
+  readonly env: (name: string, context: ExecutionContext) => string | undefined
   readonly authorize?: Authorize
   /** UTC milliseconds, for signature times. */
   readonly now: () => number

@@ -54,7 +54,7 @@ async function loadDirective(
       suggestion: 'Add its limits, sign it and spawn it again.',
     })
   }
-  const target = services.resolveModel(directive.model)
+  const target = services.resolveModel(directive.model, ctx.threadId)
   const agents = await services.agentsText()
   const prepared: Prepared = { limits, target, contextLimit: contextLimit(limits, contextWindowOf(target)) }
   const message = firstMessage(directive, withDefaults(directive, inputs), initialMessage)

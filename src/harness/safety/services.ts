@@ -32,8 +32,11 @@ export interface ModelTarget {
 export interface HarnessServices {
   readonly kernel: Kernel
   readonly threads: ThreadsClient
-  /** Throws `KiwiError` CONFIG_VALIDATION_ERROR for a tier that no configuration names. */
-  resolveModel(choice: ModelChoice | null): ModelTarget
+  /**
+   * Under the settings of `threadId` (those of its spawner), or of this process without one. Throws `KiwiError` CONFIG_VALIDATION_ERROR
+   * for a tier that no configuration names.
+   */
+  resolveModel(choice: ModelChoice | null, threadId?: string): ModelTarget
   /** The system prompt: the project's `AGENTS.md`, else the shipped one, with its SHA-256. */
   agentsText(): Promise<{ readonly text: string; readonly sha256: string }>
 }

@@ -36,7 +36,7 @@ export async function planSpawn(
     field,
     error: `${reason}. ${fix}`,
   }))
-  const target = directive.model === null ? null : resolveTarget(services, directive, errors)
+  const target = directive.model === null ? null : resolveTarget({ services, context }, directive, errors)
   const priced = target === null || ratesOf(target, Date.now()) !== null
   if (target !== null && !priced && isCapped(services, context, cost)) errors.push(unknownPrice(target))
   if (errors.length > 0 || cost === null || target === null) throw invalidDirective(name, errors, priced ? null : 'UNKNOWN_PRICE')
@@ -92,9 +92,13 @@ async function assertRunnable(
   if (!answer.success) throw errorFromBody(answer.error)
 }
 
-function resolveTarget(services: HarnessServices, directive: DirectiveDefinition, errors: ValidationError[]): ModelTarget | null {
+function resolveTarget(
+  { services, context }: { readonly services: HarnessServices; readonly context: ExecutionContext },
+  directive: DirectiveDefinition,
+  errors: ValidationError[],
+): ModelTarget | null {
   try {
-    return services.resolveModel(directive.model)
+    return services.resolveModel(directive.model, callingThread(context) ?? undefined)
   } catch (error) {
     if (!(error instanceof KiwiError)) throw error
     errors.push({ field: 'model', error: error.message })

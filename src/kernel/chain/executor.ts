@@ -24,7 +24,7 @@ import type { TrustedItems } from './trusted-items.ts'
 export interface ExecutorOptions {
   readonly items: TrustedItems
   readonly primitives: readonly Primitive[]
-  readonly env: (name: string) => string | undefined
+  readonly env: (name: string, context: ExecutionContext) => string | undefined
   readonly authorize: Authorize | undefined
 }
 
@@ -45,7 +45,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
   const prepare = async (plan: CallPlan, given: JsonObject, context: ExecutionContext): Promise<Omit<PrimitiveCall, 'sinks'>> => {
     const parameters = await checkedParameters(validation, plan, given)
     await assertPermitted(authorize, plan.chain, { requires: plan.requires, parameters, context })
-    const config = await renderedConfig(validation, plan, { parameters, env })
+    const config = await renderedConfig(validation, plan, { parameters, env: (name) => env(name, context) })
     if (plan.wrapped === null) {
       const { leaf } = plan.chain
       return { config, parameters, context, ...(leaf.tool.module ? { runtimeTool: runtimeToolOf(leaf) } : {}) }

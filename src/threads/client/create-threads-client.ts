@@ -22,6 +22,8 @@ export interface ThreadsClientOptions {
   /** True closes the store with the client. */
   readonly ownsStore: boolean
   readonly clock: Clock
+  /** Tells the living host, if there is one, that a thread of this caller's will come. */
+  readonly announce?: (threadId: string) => Promise<void>
   /** Sees to it that a host takes the thread up, starting one when there is none: `engine.notify` inside a host, the socket outside. */
   readonly wake: (threadId: string) => Promise<void>
   /** Live messages of a thread until the signal aborts or the thread ends. */
@@ -45,6 +47,8 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
   return {
     projectPath: options.projectPath,
     async spawn(request) {
+      // Before the row: a host that finds it by itself must already know whose thread it is.
+      await options.announce?.(request.threadId)
       const receipt = await spawnThread({ store, ledger, clock, projectPath: options.projectPath }, request)
       await wake(request.threadId)
       return receipt

@@ -14,8 +14,8 @@ export interface OpenedProject {
   readonly engine: Engine
   readonly store: Store
   readonly bus: LiveBus
-  /** Takes the variables of a caller that has just spawned or steered a thread of this project. */
-  refresh?(environment: Readonly<Record<string, string>>): void
+  /** Hears of a thread, with the environment of the caller that speaks of it. */
+  adopt?(threadId: string, environment: Readonly<Record<string, string>>): void
   /** Closes everything but the engine, which the host has closed before. */
   close(): Promise<void>
 }

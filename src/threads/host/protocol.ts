@@ -14,9 +14,15 @@ export type HostRequest =
   | {
       readonly cmd: 'wake'
       readonly project_path: string
-      readonly thread_id: string | null
-      /** Variables of the caller, which the project's threads use from now on; a host lives longer than the shell that started it. */
+      readonly thread_id: string
+      /** Of the caller; null from one that has none to give. */
       readonly environment: Readonly<Record<string, string>> | null
+    }
+  | {
+      readonly cmd: 'announce'
+      readonly project_path: string
+      readonly thread_id: string
+      readonly environment: Readonly<Record<string, string>>
     }
   | { readonly cmd: 'watch'; readonly project_path: string; readonly thread_id: string }
 
@@ -31,18 +37,19 @@ export function parseRequest(line: string): { readonly id: number; readonly requ
   const { id, cmd, project_path: projectPath, thread_id: threadId } = message
   if (typeof id !== 'number') throw invalid('`id` is not a number')
   if (cmd === 'ping' || cmd === 'status' || cmd === 'stop') return { id, request: { cmd } }
-  if (cmd !== 'wake' && cmd !== 'watch')
-    throw invalid(`\`cmd\` is ${JSON.stringify(cmd ?? null).slice(0, 40)}; it is ping, wake, watch, status or stop`)
+  if (cmd !== 'wake' && cmd !== 'announce' && cmd !== 'watch') {
+    const shown = JSON.stringify(cmd ?? null).slice(0, 40)
+    throw invalid(`\`cmd\` is ${shown}; it is ping, announce, wake, watch, status or stop`)
+  }
   if (typeof projectPath !== 'string' || !isAbsolute(projectPath) || projectPath.includes('\0'))
     throw invalid('`project_path` is not an absolute path')
-  if (threadId !== undefined && threadId !== null && (typeof threadId !== 'string' || !isThreadId(threadId)))
-    throw invalid('`thread_id` is not a thread id')
-  if (cmd === 'wake') {
-    const environment = parseEnvironment(message['environment'])
-    return { id, request: { cmd, project_path: projectPath, thread_id: threadId ?? null, environment } }
-  }
-  if (typeof threadId !== 'string') throw invalid('`watch` needs a `thread_id`')
-  return { id, request: { cmd, project_path: projectPath, thread_id: threadId } }
+  if (typeof threadId !== 'string' || !isThreadId(threadId)) throw invalid('`thread_id` is not a thread id')
+  const target = { project_path: projectPath, thread_id: threadId }
+  if (cmd === 'watch') return { id, request: { cmd, ...target } }
+  const environment = parseEnvironment(message['environment'])
+  if (cmd === 'wake') return { id, request: { cmd, ...target, environment } }
+  if (environment === null) throw invalid('`announce` needs an `environment`')
+  return { id, request: { cmd, ...target, environment } }
 }
 
 function parseEnvironment(value: unknown): Readonly<Record<string, string>> | null {

@@ -129,8 +129,13 @@ async function handleRequest(
       return {}
     case 'wake': {
       const project = await host.projects.get(request.project_path)
-      if (request.environment !== null) project.refresh?.(request.environment)
-      if (request.thread_id !== null) project.engine.notify(request.thread_id)
+      if (request.environment !== null) project.adopt?.(request.thread_id, request.environment)
+      project.engine.notify(request.thread_id)
+      return {}
+    }
+    case 'announce': {
+      const project = await host.projects.get(request.project_path)
+      project.adopt?.(request.thread_id, request.environment)
       return {}
     }
     case 'watch':

@@ -5,8 +5,10 @@ import type { EnsureHostOptions } from './ensure-host.ts'
 import { askHost, watchHost } from './host-client.ts'
 import { openHostFolder } from './host-folder.ts'
 
-/** The two functions by which a `ThreadsClient` outside of a host reaches one. */
+/** The functions by which a `ThreadsClient` outside of a host reaches one. */
 export interface HostReach {
+  /** Before a thread is spawned: it runs with this caller's environment. Without a host, the one that `wake` starts has it anyway. */
+  announce(threadId: string): Promise<void>
   wake(threadId: string): Promise<void>
   watchLive(threadId: string, onLive: (live: JsonObject) => void, signal: AbortSignal): Promise<void>
 }
@@ -18,10 +20,18 @@ const ATTEMPTS = 3
 /** Reaches the user's host for one project, and starts it when there is none. */
 export function reachHost(options: EnsureHostOptions & { readonly projectPath: string }): HostReach {
   const { projectPath } = options
+  const environment = definedOnly(options.env)
   return {
+    async announce(threadId) {
+      const request = { cmd: 'announce', project_path: projectPath, thread_id: threadId, environment } as const
+      try {
+        await askHost(openHostFolder(options.hostDir), request, WAKE_TIMEOUT_MS)
+      } catch (error) {
+        if (!isUnavailable(error)) throw error
+      }
+    },
     async wake(threadId) {
       const folder = openHostFolder(options.hostDir)
-      const environment = definedOnly(options.env)
       const request = { cmd: 'wake', project_path: projectPath, thread_id: threadId, environment } as const
       for (let attempt = 1; ; attempt += 1) {
         try {
