@@ -99,24 +99,21 @@ function describeIncomplete(turn: AssistantTurn, cause: ModelCallError | null): 
     code: turn.clean_finish ? 'OUTPUT_TRUNCATED' : 'STREAM_INCOMPLETE',
     message: `${reason}: ${ran === 0 ? 'no tool call' : `${ran} complete tool call${ran === 1 ? '' : 's'}`} had arrived.${lost}`,
     completed_tools: turn.tool_calls.map(({ name, id }) => `${name}:${id}`),
-    discarded_partial:
-      partial === undefined
-        ? null
-        : { tool_name: partial.name, bytes_collected: partial.bytesCollected, json_parse_error: partial.jsonParseError },
+    discarded_partial: discardedPartial(turn),
     retryable: true,
     cause: cause === null ? null : { code: cause.code, message: cause.message },
   }
 }
 
-function endedEarly(turn: AssistantTurn): ModelCallError {
+/** The call that was open when the answer ended; null when none was. */
+export function discardedPartial(turn: Pick<AssistantTurn, 'partial_calls'>): Incomplete['discarded_partial'] {
   const partial = turn.partial_calls.at(-1)
-  const detail = {
-    completed_tools: [],
-    discarded_partial:
-      partial === undefined
-        ? null
-        : { tool_name: partial.name, bytes_collected: partial.bytesCollected, json_parse_error: partial.jsonParseError },
-  }
+  if (partial === undefined) return null
+  return { tool_name: partial.name, bytes_collected: partial.bytesCollected, json_parse_error: partial.jsonParseError }
+}
+
+function endedEarly(turn: AssistantTurn): ModelCallError {
+  const detail = { completed_tools: [], discarded_partial: discardedPartial(turn) }
   const message = 'The stream ended before anything usable had arrived. Call the model again.'
   return { code: 'STREAM_INCOMPLETE', message, retryable: true, detail }
 }

@@ -3,7 +3,7 @@ import type { Json } from '../../json.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../threads/engine.ts'
 import type { AssistantTurn, StopReason, ToolSpec, Usage } from '../base/conversation.ts'
-import { foldModelCall } from '../base/model-call.ts'
+import { discardedPartial, foldModelCall } from '../base/model-call.ts'
 import type { Incomplete, ModelCallError, ModelOutcome } from '../base/model-call.ts'
 import { wireByName } from '../base/wires/known-wires.ts'
 import { outputAllowed, planCall, secondsLeft } from './budget.ts'
@@ -236,7 +236,7 @@ function commitOf(call: PlannedCall, outcome: ModelOutcome, costNano: number): C
   const answered = outcome.kind === 'turn' && turn.blocks.length > 0
   const events: NewEvent[] = []
   if (answered) events.push({ type: 'assistant_message', payload: {}, message: 0, transcript: { content: textOf(turn) } })
-  if (outcome.kind === 'failed') events.push(failureEvent(outcome.error, call.attempt))
+  if (outcome.kind === 'failed') events.push(failureEvent(outcome, call.attempt))
   else if (outcome.incomplete !== null) events.push(incompleteEvent(outcome.incomplete))
   if (turn.usage !== null || costNano > 0) events.push(costEvent(call, turn.usage, costNano))
   if (call.data.agentsSha256 !== call.system.sha256)
@@ -265,8 +265,11 @@ function costEvent({ data, rates }: PlannedCall, usage: Usage | null, costNano: 
   }
 }
 
-function failureEvent(error: ModelCallError, attempt: number): NewEvent {
-  return { type: 'stream_error', payload: { code: error.code, message: error.message, retryable: error.retryable, attempt } }
+function failureEvent({ error, turn }: Extract<ModelOutcome, { kind: 'failed' }>, attempt: number): NewEvent {
+  const { code, message, retryable } = error
+  const partial = discardedPartial(turn)
+  const lost = partial === null ? {} : { completed_tools: [], discarded_partial: partial }
+  return { type: 'stream_error', payload: { code, message, ...lost, retryable, attempt } }
 }
 
 function incompleteEvent(incomplete: Incomplete): NewEvent {

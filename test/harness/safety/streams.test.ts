@@ -33,6 +33,19 @@ test('a stream cut behind a closed call runs the call, drops the open one and te
   assert.match(notes.at(-1) ?? '', /1 complete tool call had arrived.*does not run/s)
 })
 
+test('a stream cut in its first call is tried again, and its event names what was dropped', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: WORK,
+    scenario: (_conversation, { seq }) =>
+      seq === 1 ? { reply: { ...READ, piece_chars: 20 }, fault: { kind: 'cut', after_events: 4 } } : says('Done.'),
+  })
+  const row = await shop.run('work')
+  assert.equal(row.end_reason, 'done', JSON.stringify(row.result))
+  const [error] = shop.events(row.thread_id, 'stream_error')
+  assert.deepEqual([error?.payload['code'], error?.payload['completed_tools']], ['STREAM_INCOMPLETE', []])
+  assert.match(JSON.stringify(error?.payload['discarded_partial']), /"tool_name":"execute","bytes_collected":\d+/)
+})
+
 test('a cut answer is charged at the most that it can have cost', async (t) => {
   const shop = await openWorkshop(t, {
     directives: WORK,
