@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash as digest } from 'node:crypto'
 import type { Json, JsonObject } from '../../json.ts'
 
 /** One finished call as loop detection remembers it: who was asked what, and what came back. */
@@ -42,7 +42,7 @@ export function canonicalJson(value: Json): string {
 
 /** SHA-256 of a text, shortened to 32 hex digits: enough to tell calls apart, small enough for every event. */
 export function hash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32)
+  return digest('sha256', text).slice(0, 32)
 }
 
 function loopIn(calls: readonly CallTrace[]): LoopPattern | null {

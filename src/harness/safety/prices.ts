@@ -1,5 +1,5 @@
 import { calcPrice } from '@pydantic/genai-prices'
-import type { ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
+import type { ModelPrice, PriceCalculation, PriceOptions } from '@pydantic/genai-prices'
 import type { Usage } from '../base/conversation.ts'
 import type { ModelTarget, PriceTable } from './services.ts'
 
@@ -42,14 +42,48 @@ export function outputTokens(usage: Usage): number {
 /** Prices of a model: the configured table, else the price list at `atMs`; null when neither knows the model. */
 export function ratesOf(target: Pick<ModelTarget, 'provider' | 'model' | 'price'>, atMs: number): ModelRates | null {
   if (target.price !== null) return configuredRates(target.price)
+  const key = keyOf(target)
+  const known = steadyRates.get(key)
+  if (known !== undefined) return known
   const listed = lookUp(target, ZERO_USAGE, atMs)
   if (listed === null) return null
-  const { input, output, fixed } = dearest(listed)
+  if (!isSteady(listed)) return timedRates(target, listed, atMs)
+  const rates = steadyRatesOf(target, listed)
+  keep(steadyRates, key, rates)
+  return rates
+}
+
+type ListedModel = Pick<ModelTarget, 'provider' | 'model'>
+/** US dollars per million tokens of each class. */
+type PerMillion = Readonly<Record<keyof Usage, number>>
+
+/** One price for each class, whatever the time and the size of the call. */
+function isSteady({ model, model_price: prices }: PriceCalculation): boolean {
+  return !Array.isArray(model.prices) && Object.values(prices).every((price) => price === undefined || typeof price === 'number')
+}
+
+function timedRates(target: ListedModel, listed: PriceCalculation, atMs: number): ModelRates {
   return {
-    ...linearWorst(input, output, fixed),
+    ...linearWorst(dearest(listed)),
     costNano: (usage) =>
       Math.max(0, Math.ceil((lookUp(target, usage, atMs)?.total_price ?? 0) * NANO_PER_USD - FLOAT_NOISE_NANO)),
   }
+}
+
+/** The list is asked once for a million tokens of each class: only it knows which price stands in for one that it does not name. */
+function steadyRatesOf(target: ListedModel, listed: PriceCalculation): ModelRates {
+  const fixed = listed.total_price
+  const priceOf = (tokenClass: keyof Usage): number =>
+    (lookUp(target, { ...ZERO_USAGE, [tokenClass]: 1_000_000 }, null)?.total_price ?? 0) - fixed
+  const perMillion: PerMillion = {
+    input_uncached: priceOf('input_uncached'),
+    cache_read: priceOf('cache_read'),
+    cache_write_5m: priceOf('cache_write_5m'),
+    cache_write_1h: priceOf('cache_write_1h'),
+    output: priceOf('output'),
+    reasoning: priceOf('reasoning'),
+  }
+  return { ...linearWorst(dearest(listed)), costNano: linearCost(perMillion, fixed) }
 }
 
 /** Tokens that a model can hold: the configured number, else that of the price list; null when unknown. */
@@ -59,7 +93,35 @@ export function contextWindowOf(target: Pick<ModelTarget, 'provider' | 'model' |
 
 const ZERO_USAGE: Usage = { input_uncached: 0, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0, output: 0, reasoning: 0 }
 
-function lookUp(target: Pick<ModelTarget, 'provider' | 'model'>, usage: Usage, atMs: number | null): PriceCalculation | null {
+/** Far more than the models of one process. */
+const MAX_KEPT = 1_000
+/** Rates of models that cost the same at any time. */
+const steadyRates = new Map<string, ModelRates>()
+/** A provider with the one model that was found: matching a name against a whole list costs more than the price of a call. */
+const foundModels = new Map<string, PriceOptions>()
+
+function keep<T>(kept: Map<string, T>, key: string, value: T): void {
+  if (kept.size >= MAX_KEPT) kept.clear()
+  kept.set(key, value)
+}
+
+function keyOf({ provider, model }: ListedModel): string {
+  return JSON.stringify([provider, model])
+}
+
+function lookUp(target: ListedModel, usage: Usage, atMs: number | null): PriceCalculation | null {
+  const key = keyOf(target)
+  const known = foundModels.get(key)
+  const listed = calculate(target, usage, {
+    providerId: target.provider,
+    ...known,
+    ...(atMs === null ? {} : { timestamp: new Date(atMs) }),
+  })
+  if (listed !== null && known === undefined) keep(foundModels, key, { provider: { ...listed.provider, models: [listed.model] } })
+  return listed
+}
+
+function calculate(target: Pick<ModelTarget, 'model'>, usage: Usage, options: PriceOptions): PriceCalculation | null {
   const cacheWrite = usage.cache_write_5m + usage.cache_write_1h
   return calcPrice(
     {
@@ -72,37 +134,48 @@ function lookUp(target: Pick<ModelTarget, 'provider' | 'model'>, usage: Usage, a
       output_reasoning_tokens: usage.reasoning,
     },
     target.model,
-    { providerId: target.provider, ...(atMs === null ? {} : { timestamp: new Date(atMs) }) },
+    options,
   )
 }
 
 function configuredRates(price: PriceTable): ModelRates {
-  const perToken = {
-    input_uncached: micro(price.input),
-    cache_read: micro(price.cache_read),
-    cache_write_5m: micro(price.cache_write_5m),
-    cache_write_1h: micro(price.cache_write_1h),
-    output: micro(price.output),
-    reasoning: micro(price.output),
-  }
-  return {
-    ...linearWorst(Math.max(price.input, price.cache_read, price.cache_write_5m, price.cache_write_1h), price.output, 0),
-    costNano: (usage) =>
-      wholeNano(
-        tokens(usage.input_uncached) * perToken.input_uncached +
-          tokens(usage.cache_read) * perToken.cache_read +
-          tokens(usage.cache_write_5m) * perToken.cache_write_5m +
-          tokens(usage.cache_write_1h) * perToken.cache_write_1h +
-          tokens(usage.output) * perToken.output +
-          tokens(usage.reasoning) * perToken.reasoning,
-      ),
-  }
+  const { input, cache_read, cache_write_5m, cache_write_1h, output } = price
+  const perMillion = { input_uncached: input, cache_read, cache_write_5m, cache_write_1h, output, reasoning: output }
+  const worst = { input: Math.max(input, cache_read, cache_write_5m, cache_write_1h), output, fixed: 0 }
+  return { ...linearWorst(worst), costNano: linearCost(perMillion, 0) }
 }
 
-function linearWorst(inputUsd: number, outputUsd: number, fixedUsd: number): Pick<ModelRates, 'worstNano' | 'outputThatFits'> {
-  const input = micro(inputUsd)
-  const output = micro(outputUsd)
-  const fixed = BigInt(Math.ceil(fixedUsd * NANO_PER_USD)) * 1_000_000n
+function linearCost(perMillion: PerMillion, fixedUsd: number): ModelRates['costNano'] {
+  const input = micro(perMillion.input_uncached)
+  const cacheRead = micro(perMillion.cache_read)
+  const cacheWrite5m = micro(perMillion.cache_write_5m)
+  const cacheWrite1h = micro(perMillion.cache_write_1h)
+  const output = micro(perMillion.output)
+  const reasoning = micro(perMillion.reasoning)
+  const fixed = fixedMicroNano(fixedUsd)
+  return (usage) =>
+    wholeNano(
+      tokens(usage.input_uncached) * input +
+        tokens(usage.cache_read) * cacheRead +
+        tokens(usage.cache_write_5m) * cacheWrite5m +
+        tokens(usage.cache_write_1h) * cacheWrite1h +
+        tokens(usage.output) * output +
+        tokens(usage.reasoning) * reasoning +
+        fixed,
+    )
+}
+
+/** US dollars: per million tokens, and for the request itself. */
+interface Worst {
+  readonly input: number
+  readonly output: number
+  readonly fixed: number
+}
+
+function linearWorst(worst: Worst): Pick<ModelRates, 'worstNano' | 'outputThatFits'> {
+  const input = micro(worst.input)
+  const output = micro(worst.output)
+  const fixed = fixedMicroNano(worst.fixed)
   return {
     worstNano: (inputCount, outputCount) => wholeNano(tokens(inputCount) * input + tokens(outputCount) * output + fixed),
     outputThatFits: (availableNano, inputCount) => {
@@ -113,8 +186,12 @@ function linearWorst(inputUsd: number, outputUsd: number, fixedUsd: number): Pic
   }
 }
 
+function fixedMicroNano(usd: number): bigint {
+  return BigInt(Math.ceil(usd * NANO_PER_USD - FLOAT_NOISE_NANO)) * 1_000_000n
+}
+
 /** The dearest price per million tokens that could apply to any token of one call, in US dollars. */
-function dearest(listed: PriceCalculation): { readonly input: number; readonly output: number; readonly fixed: number } {
+function dearest(listed: PriceCalculation): Worst {
   const candidates: ModelPrice[] = [listed.model_price]
   // A price by time of day can change between the bound and the bill; one by date only takes effect long before or after.
   if (Array.isArray(listed.model.prices)) {
@@ -137,7 +214,7 @@ function dearest(listed: PriceCalculation): { readonly input: number; readonly o
 }
 
 function micro(usdPerMillion: number): bigint {
-  return BigInt(Math.ceil(usdPerMillion * MICRO_NANO - FLOAT_NOISE_NANO))
+  return BigInt(Math.max(0, Math.ceil(usdPerMillion * MICRO_NANO - FLOAT_NOISE_NANO)))
 }
 
 function tokens(count: number): bigint {

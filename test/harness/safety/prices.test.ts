@@ -38,6 +38,14 @@ test('a model that neither the configuration nor the list knows has no rates', (
   assert.equal(ratesOf({ provider: 'anthropic', model: 'scripted-model', price: null }, AT_MS), null)
 })
 
+test('a listed model that costs the same at any time charges each class at its own price, also when asked again', () => {
+  const usage = { input_uncached: 10, cache_read: 1000, cache_write_5m: 100, cache_write_1h: 10, output: 7, reasoning: 3 }
+  const nano = 10 * 1000 + 1000 * 100 + 100 * 1250 + 10 * 2000 + 10 * 5000
+  const haiku = { provider: 'anthropic', model: 'claude-haiku-4-5', price: null }
+  assert.equal(ratesOf(haiku, AT_MS)?.costNano(usage), nano)
+  assert.equal(ratesOf(haiku, AT_MS + 1)?.costNano(usage), nano)
+})
+
 test('the worst case of a listed model takes the dearest input class and the dearest tier', () => {
   assert.equal(ratesOf(SONNET, AT_MS)?.worstNano(1, 1), 12_000 + 22_500)
 })
