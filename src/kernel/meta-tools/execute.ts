@@ -16,6 +16,13 @@ export interface ExecuteOptions {
 /** Runs of anything that is data: it is handed to the caller, and what to do with it is the caller's business. */
 export function createDataExecute({ items, authorize }: ExecuteOptions): MetaTool {
   const validation = createSchemaValidation()
+  // A schema is compiled once for as long as its object lives, so every run of a directive is checked with the same one.
+  const schemas = new WeakMap<DirectiveDefinition, JsonObject>()
+  const schemaOf = (directive: DirectiveDefinition): JsonObject => {
+    const schema = schemas.get(directive) ?? inputSchema(directive)
+    schemas.set(directive, schema)
+    return schema
+  }
 
   const open = async (
     type: ItemType,
@@ -75,7 +82,7 @@ function givenInputs({ name, inputs }: DirectiveDefinition, parameters: JsonObje
   return { ...Object.fromEntries(defaults), ...parameters }
 }
 
-function schemaOf({ inputs }: DirectiveDefinition): JsonObject {
+function inputSchema({ inputs }: DirectiveDefinition): JsonObject {
   return {
     type: 'object',
     additionalProperties: false,

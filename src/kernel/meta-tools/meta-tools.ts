@@ -55,7 +55,7 @@ export const META_TOOLS: readonly MetaToolDescription[] = [
   {
     name: 'execute',
     description:
-      'Use one item. A tool runs with the given parameters and its result is returned. A directive is not run: its steps are returned for you to follow; to run one in the background on a managed thread, execute the tool thread_directive with {"directive_name": …, "inputs": {…}}. Knowledge returns its content.',
+      'Use one item. A tool runs with the given parameters and its result is returned. A directive is not run: its steps are returned for you to follow; to run one in the background on a managed thread, execute the tool thread_directive with {"directive_name": "...", "inputs": {...}}. Knowledge returns its content.',
     inputSchema: schema(
       {
         item_type: ITEM_TYPE,
