@@ -1,4 +1,5 @@
 import { lstatSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import type { Item, ItemType, Space } from './item.ts'
 
 /**
@@ -13,7 +14,8 @@ export interface RecentFinds {
 
 interface Recent {
   readonly item: Item
-  readonly stamp: string
+  /** As the file was when it was found. */
+  readonly stats: Stats
   readonly atMs: number
 }
 
@@ -29,14 +31,15 @@ export function createRecentFinds(trustMs: number): RecentFinds {
     get(type, id, source) {
       const found = recent.get(keyOf(type, id, source))
       if (found === undefined || performance.now() - found.atMs >= trustMs) return null
-      return stampOf(found.item.path) === found.stamp ? found.item : null
+      const stats = steadyStats(found.item.path)
+      return stats !== null && isSame(stats, found.stats) ? found.item : null
     },
     put(type, source, item) {
       if (trustMs === 0) return
-      const stamp = stampOf(item.path)
-      if (stamp === null) return
+      const stats = steadyStats(item.path)
+      if (stats === null) return
       if (recent.size >= MAX_RECENT) recent.clear()
-      recent.set(keyOf(type, item.id, source), { item, stamp, atMs: performance.now() })
+      recent.set(keyOf(type, item.id, source), { item, stats, atMs: performance.now() })
     },
   }
 }
@@ -46,8 +49,12 @@ function keyOf(type: ItemType, id: string, source: Space | 'all'): string {
 }
 
 /** Null for what is gone, a link, or changed too shortly ago for its times to tell the next change. */
-function stampOf(path: string): string | null {
+function steadyStats(path: string): Stats | null {
   const stats = lstatSync(path, { throwIfNoEntry: false })
   if (stats === undefined || !stats.isFile() || Date.now() - Math.max(stats.mtimeMs, stats.ctimeMs) < RACY_MS) return null
-  return `${stats.size}:${stats.mtimeMs}:${stats.ctimeMs}:${stats.ino}`
+  return stats
+}
+
+function isSame(one: Stats, other: Stats): boolean {
+  return one.size === other.size && one.mtimeMs === other.mtimeMs && one.ctimeMs === other.ctimeMs && one.ino === other.ino
 }

@@ -107,9 +107,10 @@ class AccountBook implements Ledger {
 
   reserve(key: StepKey, amountNano: number): Reserve {
     assertNano(amountNano, `the reservation of step ${key.step}`)
-    const accountId = readAccount(this.#store, key.threadId).accountThreadId
+    const own = readAccount(this.#store, key.threadId)
+    const accountId = own.accountThreadId
     if (accountId !== null) {
-      const availableNano = available(readAccount(this.#store, accountId))
+      const availableNano = available(accountId === key.threadId ? own : readAccount(this.#store, accountId))
       if (availableNano < amountNano) return { kind: 'refused', bindingThreadId: accountId, availableNano }
       this.#addTo(accountId, { reserved: amountNano })
     }

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, mkdirSync, openSync, realpathSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, mkdirSync, openSync, readlinkSync, realpathSync, writeSync } from 'node:fs'
 import { basename, isAbsolute, join } from 'node:path'
 import type { JsonObject } from '../../../src/json.ts'
 import { KiwiError } from '../../../src/kernel/errors.ts'
@@ -170,6 +170,14 @@ function openInProject(projectPath: string, path: string): number {
   ) {
     throw outside(path, 'it must be a relative path of a file, without ".."')
   }
+  const known = openKnownFolder(projectPath, names)
+  if (known !== null) {
+    try {
+      return openFile(`/proc/self/fd/${known}`, fileName, path)
+    } finally {
+      closeSync(known)
+    }
+  }
   const trail = [process.platform === 'linux' ? projectPath : realpathSync(projectPath)]
   let folder = openSync(projectPath, constants.O_RDONLY | constants.O_DIRECTORY)
   try {
@@ -183,6 +191,24 @@ function openInProject(projectPath: string, path: string): number {
   } finally {
     closeSync(folder)
   }
+}
+
+/**
+ * The folder of almost every stream: it is there, and no link leads to it. What was opened is asked where it is, so a link that is put
+ * there meanwhile is seen as well. Null for everything else, which goes folder by folder and says what is wrong.
+ */
+function openKnownFolder(projectPath: string, names: readonly string[]): number | null {
+  if (process.platform !== 'linux') return null
+  const path = join(projectPath, ...names)
+  let folder: number | null = null
+  try {
+    folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+    if (readlinkSync(`/proc/self/fd/${folder}`) === path) return folder
+  } catch {
+    // The slower way meets the same error where it can be told.
+  }
+  if (folder !== null) closeSync(folder)
+  return null
 }
 
 /** The open folder itself where the system can name it; elsewhere its path, after checking that no link was followed to it. */
