@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Ajv } from 'ajv'
-import { LineCounter, parseDocument } from 'yaml'
+import { Ajv, type ErrorObject } from 'ajv'
 import type { WireName } from '../harness/base/conversation.ts'
 import { KiwiError } from '../kernel/errors.ts'
 import { checkIntegrity } from '../kernel/integrity/signature.ts'
+import { suggestName } from '../kernel/items/nearest-name.ts'
+import { decodeSource, type Finding } from '../kernel/items/source-text.ts'
+import { readYaml } from '../kernel/items/yaml-document.ts'
 import { CONFIG_SCHEMA } from './schema.ts'
 
 export interface TierFile {
@@ -83,26 +85,37 @@ function readIfPresent(path: string): Buffer | null {
 
 /** @throws KiwiError CONFIG_VALIDATION_ERROR naming the file, the line and the field. */
 export function parseConfig(bytes: Buffer, shown: string): ConfigFile {
-  if (bytes.length > MAX_CONFIG_BYTES) throw invalid(shown, '', `is ${bytes.length} bytes; at most ${MAX_CONFIG_BYTES} are read`)
-  const lines = new LineCounter()
-  const document = parseDocument(bytes.toString('utf8'), { lineCounter: lines, uniqueKeys: true })
-  const [syntax] = document.errors
-  if (syntax !== undefined)
-    throw invalid(shown, '', `line ${lines.linePos(syntax.pos[0]).line}: ${syntax.message.split('\n')[0]}`)
-  const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
-  const validate = new Ajv({ allErrors: true, allowUnionTypes: true }).compile(CONFIG_SCHEMA)
-  if (!validate(value)) {
-    const [first] = validate.errors ?? []
-    const field = (first?.instancePath ?? '').slice(1).replaceAll('/', '.')
-    const extra = typeof first?.params?.['additionalProperty'] === 'string' ? ` "${first.params['additionalProperty']}"` : ''
-    throw invalid(shown, field, `${field === '' ? 'the file' : `\`${field}\``} ${first?.message ?? 'is not valid'}${extra}`)
-  }
-  // Validated against CONFIG_SCHEMA on the line above.
-  return value as ConfigFile
+  if (bytes.length > MAX_CONFIG_BYTES)
+    throw invalid(shown, { line: 1, field: '', what: `the file has ${bytes.length} bytes; at most ${MAX_CONFIG_BYTES} are read` })
+  const decoded = decodeSource(bytes)
+  if (decoded.kind === 'invalid') throw invalidFinding(shown, decoded.finding)
+  const outcome = readYaml(decoded.source)
+  if (outcome.kind === 'invalid') throw invalidFinding(shown, outcome.findings[0])
+  const value = outcome.document.value ?? {}
+  const validate = new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile(CONFIG_SCHEMA)
+  if (validate(value)) return value as ConfigFile // validated against CONFIG_SCHEMA in this very line
+  const [first] = validate.errors ?? []
+  const path = (first?.instancePath ?? '').split('/').slice(1)
+  throw invalid(shown, { line: outcome.document.locate(path).line, field: path.join('.'), what: explain(path.join('.'), first) })
 }
 
-function invalid(shown: string, field: string, what: string): KiwiError {
-  return new KiwiError('CONFIG_VALIDATION_ERROR', `${shown}: ${what}.`, {
+function explain(field: string, error: ErrorObject | undefined): string {
+  const place = field === '' ? 'the file' : `\`${field}\``
+  const unknown: unknown = error?.params['additionalProperty']
+  if (typeof unknown !== 'string') return `${place} ${error?.message ?? 'is not valid'}`
+  const known: unknown = error?.parentSchema?.['properties']
+  const names = typeof known === 'object' && known !== null ? Object.keys(known) : []
+  return `${place} has no field \`${unknown}\`. ${suggestName(unknown, names)}`
+}
+
+function invalidFinding(shown: string, finding: Finding | undefined): KiwiError {
+  const { line = 1, reason = 'the file cannot be read', fix = '' } = finding ?? {}
+  return invalid(shown, { line, field: '', what: `${reason}. ${fix}`.trim() })
+}
+
+function invalid(shown: string, problem: { readonly line: number; readonly field: string; readonly what: string }): KiwiError {
+  const { line, field, what } = problem
+  return new KiwiError('CONFIG_VALIDATION_ERROR', `${shown}:${line}: ${what}`, {
     failedAt: { tool_id: shown, config_path: field === '' ? null : field, validation_errors: [{ field, error: what }] },
     suggestion: 'Correct the file; docs/configuration.md lists every field.',
   })

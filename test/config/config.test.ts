@@ -56,12 +56,15 @@ describe('configuration', () => {
 
   test('a field that is not known names the file and the field', () => {
     writeUser('models:\n  teirs: {}\n')
-    assert.throws(resolve, { code: 'CONFIG_VALIDATION_ERROR', message: /~\/\.ai\/config\.yaml: `models` .*"teirs"/ })
+    assert.throws(resolve, {
+      code: 'CONFIG_VALIDATION_ERROR',
+      message: /~\/\.ai\/config\.yaml:\d: `models` has no field `teirs`. Did you mean `tiers`/,
+    })
   })
 
   test('a syntax error names the line', () => {
     writeUser('models:\n  tiers: {\n')
-    assert.throws(resolve, { code: 'CONFIG_VALIDATION_ERROR', message: /line \d/ })
+    assert.throws(resolve, { code: 'CONFIG_VALIDATION_ERROR', message: /config\.yaml:\d+: / })
   })
 
   test('choosing the OpenAI endpoint changes every tier, its wire and its provider', () => {
