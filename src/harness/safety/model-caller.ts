@@ -45,9 +45,9 @@ function failed({ error }: ErrorEnvelope, http: ModelCallError | null): ModelCal
 /** The primitive's own error says more than the envelope around it: its code, and whether another attempt makes sense. */
 function httpErrorOf(result: unknown): ModelCallError | null {
   const error = recordOf(recordOf(result)?.['error'])
-  const { code, message, retryable } = error ?? {}
+  const { code, message, retryable, detail } = error ?? {}
   if (typeof code !== 'string' || typeof message !== 'string') return null
-  return { code, message, retryable: retryable === true }
+  return { code, message, retryable: retryable === true, detail: recordOf(detail) ?? {} }
 }
 
 /** `return` keeps the beginning of a long answer by design: the stream's file has all of it. */

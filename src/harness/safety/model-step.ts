@@ -178,6 +178,7 @@ async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly va
   const { ctx, prepared, system } = call
   const delayMs = call.freshAttemptDelaysMs[call.attempt - 2]
   if (delayMs !== undefined) await pause(delayMs, meta.signal)
+  const sent = !meta.signal.aborted
   const turn = call.data.spent.turns + 1
   const lost: NewEvent[] = []
   const onEvent = (event: NewEvent): void => void lost.push(event)
@@ -195,7 +196,7 @@ async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly va
   )
   // An interrupted or superseded call leaves no result; a step that only ran out of time is a failed attempt.
   if (ctx.signal.aborted) ctx.signal.throwIfAborted()
-  const costNano = settlement(call, outcome)
+  const costNano = sent ? settlement(call, outcome) : 0
   const facts: StepFacts = {
     failure: outcome.kind === 'failed' ? withoutDetail(outcome.error) : null,
     incomplete: outcome.kind === 'turn' ? outcome.incomplete : null,
@@ -216,15 +217,30 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * What a call is charged: the reported usage when the answer ended; nothing when nothing arrived; otherwise the most it can have cost,
- * because the provider's last word on the output never came.
+ * What a call is charged: the reported usage when the answer ended; nothing when the provider surely did not act; otherwise the most it
+ * can have cost, because its last word on the output never came.
  */
-function settlement({ rates, outputTokens: limit, reserveNano }: PlannedCall, { turn, kind }: ModelOutcome): number {
+function settlement({ rates, outputTokens: limit, reserveNano }: PlannedCall, outcome: ModelOutcome): number {
+  const { turn } = outcome
   if (rates === null) return 0
-  if (turn.usage === null) return kind === 'failed' && !hasArrived(turn) ? 0 : (reserveNano ?? 0)
+  if (turn.usage === null) return outcome.kind === 'failed' && didNotAct(outcome) ? 0 : (reserveNano ?? 0)
   if (turn.clean_finish) return rates.costNano(turn.usage)
   const bound = rates.costNano({ ...turn.usage, output: Math.max(limit, turn.usage.output), reasoning: 0 })
   return reserveNano === null ? bound : Math.min(bound, reserveNano)
+}
+
+/** Failures behind which the provider may have read the request, and so may bill it, although nothing of an answer was seen. */
+const MAYBE_ACTED: ReadonlySet<string> = new Set([
+  'TIMEOUT',
+  'CONNECTION_RESET',
+  'ABORTED',
+  'STREAM_INCOMPLETE',
+  'INVALID_RESPONSE',
+])
+
+function didNotAct({ turn, error }: Extract<ModelOutcome, { kind: 'failed' }>): boolean {
+  if (hasArrived(turn)) return false
+  return !MAYBE_ACTED.has(error.code) || error.detail?.['timer'] === 'connect'
 }
 
 function hasArrived(turn: AssistantTurn): boolean {
@@ -250,7 +266,7 @@ function commitOf(call: PlannedCall, outcome: ModelOutcome, costNano: number): C
   }
 }
 
-function costEvent({ data, rates }: PlannedCall, usage: Usage | null, costNano: number): NewEvent {
+function costEvent({ rates }: PlannedCall, usage: Usage | null, costNano: number): NewEvent {
   return {
     type: 'cost_update',
     payload: {
@@ -260,7 +276,6 @@ function costEvent({ data, rates }: PlannedCall, usage: Usage | null, costNano: 
       cache_write_tokens: usage === null ? 0 : usage.cache_write_5m + usage.cache_write_1h,
       reasoning_tokens: usage?.reasoning ?? 0,
       cost_usd: rates === null ? null : usdFromNano(costNano),
-      total_cost_usd: rates === null ? null : usdFromNano(data.spent.costNano + costNano),
     },
   }
 }
