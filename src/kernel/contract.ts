@@ -63,6 +63,8 @@ export interface Kernel {
   help(request: MetaToolRequest, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
   /** The item that a call of this type and id would use: project, then user, then system. Throws `KiwiError` ITEM_NOT_FOUND. */
   find(type: ItemType, id: string, source?: Space | 'all'): Promise<Item>
+  /** The item from bytes whose signature was checked. Throws `KiwiError`: ITEM_NOT_FOUND, ITEM_UNAVAILABLE, ITEM_UNSIGNED, ITEM_CHANGED. */
+  require(type: ItemType, id: string): Promise<Item>
   /** The file of a runtime tool after its integrity check, for in-process factories such as harnesses. */
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
   /** Every bad file of the three spaces, for `doctor`. */

@@ -82,6 +82,7 @@ export function createKernel(options: KernelOptions): Kernel {
     sign: checked('sign', createSign({ store, authorize, now: options.now })),
     help: checked('help', createHelp(store)),
     find: async (type, id, source) => await findItem(store, type, id, source),
+    require: async (type, id) => (await items.require(type, id)).item,
     importModule: async (toolId) => await executor.importModule(toolId),
     problems: async () => await store.problems(),
     close() {

@@ -51,20 +51,15 @@ export async function planSpawn(
   }
 }
 
-/** The parsed directive of that name. @throws {KiwiError} ITEM_NOT_FOUND, ITEM_UNAVAILABLE. */
+/**
+ * The directive of that name, from bytes whose signature was checked: its limits and grants are what was signed.
+ *
+ * @throws {KiwiError} ITEM_NOT_FOUND, ITEM_UNAVAILABLE, ITEM_UNSIGNED, ITEM_CHANGED.
+ */
 export async function findDirective(services: HarnessServices, name: string): Promise<DirectiveDefinition> {
-  const item = await services.kernel.find('directive', name)
-  if (item.state.kind === 'available' && item.state.definition.kind === 'directive') return item.state.definition
-  const problems = item.state.kind === 'unavailable' ? item.state.problems : []
-  const [first] = problems
-  const where = first === undefined ? item.file : `${first.file}:${first.line}`
-  throw new KiwiError(
-    'ITEM_UNAVAILABLE',
-    `Directive ${name} cannot be used: ${where}: ${first?.reason ?? 'it is not a directive'}.`,
-    {
-      suggestion: first?.fix ?? 'Load the directive and correct it.',
-    },
-  )
+  const { state } = await services.kernel.require('directive', name)
+  if (state.kind === 'available' && state.definition.kind === 'directive') return state.definition
+  throw new KiwiError('INTERNAL', `The kernel gave something else than the directive ${name}.`)
 }
 
 /** A kernel error as ours again, with everything it said. */
