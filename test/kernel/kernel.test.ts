@@ -294,3 +294,10 @@ test('authorization sees the parameters that a wrapped runtime tool really gets'
     [['fs.read'], 'a.txt'],
   ])
 })
+
+test('an id that is one slip away from an item names that item', async () => {
+  await using project = await createTestProject()
+  const error = errorOf(await project.kernel.execute({ item_type: 'tool', item_id: 'raed_file' }))
+  assert.equal(error.code, 'ITEM_NOT_FOUND')
+  assert.equal(error.suggestion, 'Did you mean "read_file"?')
+})

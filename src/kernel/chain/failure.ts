@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Json } from '../../json.ts'
 import { ConfinedPathError } from '../../primitives/files/confined-fs.ts'
 import type { MetaToolResult } from '../contract.ts'
@@ -45,7 +46,7 @@ export function thrownFailure(chain: Chain, thrown: unknown): KiwiError {
     const { code, path } = thrown
     return new KiwiError(code, thrown.message, { error: thrown, chain: chain.ids, failedAt, facts: { path } })
   }
-  const message = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown)
+  const message = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : inspect(thrown)
   return new KiwiError('EXECUTION_FAILED', `"${chain.leaf.id}" failed: ${message.slice(0, MAX_MESSAGE_CHARS)}`, {
     error: thrown,
     chain: chain.ids,

@@ -1,5 +1,6 @@
 import { KiwiError, type ErrorContext } from '../errors.ts'
 import type { ItemStore, VerifiedItem } from '../items/item-store.ts'
+import { nearestName } from '../items/nearest-name.ts'
 import type { Definition, Item, ItemProblem, ItemType } from '../items/item.ts'
 
 /** Finds items that may run: available, and signed or shipped. What it gives are the bytes that were checked. */
@@ -47,8 +48,12 @@ export async function findItem(
   const item = await store.find(type, id, source)
   if (item !== null) return item
   const where = source === 'all' ? '' : ` in the ${source} space`
+  const near = nearestName(
+    id,
+    (await store.entries(type, source)).map((entry) => entry.id),
+  )
   throw new KiwiError('ITEM_NOT_FOUND', `There is no ${type} named "${id}"${where}.`, {
-    suggestion: `Use search with item_type "${type}" to see what there is.`,
+    suggestion: near === null ? `Use search with item_type "${type}" to see what there is.` : `Did you mean "${near}"?`,
     facts: { item_type: type, item_id: id },
   })
 }

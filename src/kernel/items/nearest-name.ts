@@ -1,5 +1,5 @@
 /** The candidate that a mistyped name probably meant (at most two edits away, fewer for short names), or null. */
-function nearestName(name: string, candidates: Iterable<string>): string | null {
+export function nearestName(name: string, candidates: Iterable<string>): string | null {
   const limit = name.length <= 4 ? 1 : 2
   let best: string | null = null
   let bestDistance = limit + 1
