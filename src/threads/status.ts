@@ -68,6 +68,9 @@ export function allowedSignals(status: Status): readonly SignalKind[] {
   return TABLE[status].signals
 }
 
+/** What people and programs send; the other signals come from the engine. */
+const STEERING: ReadonlySet<SignalKind> = new Set(['inject', 'pause', 'resume', 'cancel'])
+
 /** @throws {KiwiError} ILLEGAL_TRANSITION with the facts thread_id, status, signal. */
 export function assertSignal(threadId: string, status: Status, kind: SignalKind): void {
   const allowed = allowedSignals(status)
@@ -76,7 +79,7 @@ export function assertSignal(threadId: string, status: Status, kind: SignalKind)
     facts: { thread_id: threadId, status, signal: kind, allowed },
     suggestion: isTerminal(status)
       ? 'The thread has ended; read its result, or spawn a new one.'
-      : `It takes: ${allowed.join(', ')}.`,
+      : `It takes: ${allowed.filter((signal) => STEERING.has(signal)).join(', ')}.`,
   })
 }
 

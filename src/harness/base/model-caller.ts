@@ -2,6 +2,7 @@ import type { JsonObject } from '../../json.ts'
 import { createHttpClient } from '../../primitives/http-client/http-client.ts'
 import type { WireName } from './conversation.ts'
 import type { CallModel } from './model-call.ts'
+import { wireByName } from './wires/known-wires.ts'
 
 export interface ModelCallerOptions {
   readonly wire: WireName
@@ -31,8 +32,13 @@ export interface ModelCaller {
 const DEFAULT_TIMEOUTS_MS = { connect: 10_000, firstByte: 120_000, betweenBytes: 300_000, total: 1_800_000 } as const
 const BACKOFF_MS = [500, 2000, 8000]
 
-/** Sends the requests of one wire over HTTP and streams the answers; all a library user needs to run a harness. */
+/**
+ * Sends the requests of one wire over HTTP and streams the answers; all a library user needs to run a harness.
+ *
+ * @throws {TypeError} for a wire that does not exist.
+ */
 export function createModelCaller(options: ModelCallerOptions): ModelCaller {
+  wireByName(options.wire)
   const client = createHttpClient()
   const { url, headers } = endpoint(options)
   const timeouts = { ...DEFAULT_TIMEOUTS_MS, ...options.timeoutsMs }
