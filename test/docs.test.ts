@@ -89,7 +89,7 @@ test('the gate runs the test line of the README', () => {
 
 test('the directive that the README shows is valid and lacks nothing that a spawn needs', () => {
   const [fence = ''] = /```xml\n[^]*?```/.exec(read('README.md')) ?? []
-  const { definition, problems, warnings } = parseItem('directive', 'review_changes.md', Buffer.from(`# Review\n\n${fence}\n`))
+  const { definition, problems, warnings } = parseItem('directive', 'review_docs.md', Buffer.from(`# Review\n\n${fence}\n`))
   assert.deepEqual({ problems, warnings }, { problems: [], warnings: [] })
   assert.deepEqual(definition?.kind === 'directive' ? directiveGaps(definition) : null, [])
 })

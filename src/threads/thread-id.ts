@@ -30,7 +30,7 @@ export function sanitizeThreadId(received: string): string {
     {
       // An id can be megabytes of anything: the facts show enough of it to recognise.
       facts: { received: received.slice(0, 256), sanitized: sanitized.slice(0, 256) },
-      suggestion: 'Use an id such as "review_changes-1".',
+      suggestion: 'Use an id such as "review_docs-1".',
     },
   )
 }
