@@ -69,6 +69,8 @@ class ByteSseParser implements SseParser {
   #data = ''
   #hasData = false
   #eventBytes = 0
+  // The value of the last data line, which is not in `#eventBytes`: most events end before anybody must know its bytes.
+  #uncounted = ''
   #lastId = ''
   // Most streams repeat one event name: its whole line is matched at once and the name string is reused.
   #nameLine = 'event: message\n'
@@ -136,8 +138,9 @@ class ByteSseParser implements SseParser {
   /** Whether the line that ends at `end` makes the event too big. Counted before the line is copied anywhere. */
   #isOverCap(end: number): boolean {
     const length = end - this.#position
-    // A UTF-8 line has at most three bytes per UTF-16 unit, so only a line near the cap is counted exactly.
-    if (this.#eventBytes + length * (this.#isAscii ? 1 : 3) <= this.#maxEventBytes) return false
+    // UTF-8 has at most three bytes per UTF-16 unit, so only lines near the cap are counted exactly.
+    if (this.#eventBytes + this.#uncounted.length * 3 + length * (this.#isAscii ? 1 : 3) <= this.#maxEventBytes) return false
+    this.#countValue()
     this.#tooBig = this.#eventBytes + Buffer.byteLength(this.#text.slice(this.#position, end)) > this.#maxEventBytes
     return this.#tooBig
   }
@@ -146,8 +149,16 @@ class ByteSseParser implements SseParser {
     const position = this.#position
     const from = this.#text.charCodeAt(position + 5) === SPACE ? position + 6 : position + 5
     const value = this.#text.slice(from, end)
-    this.#eventBytes += this.#isAscii ? end - position : Buffer.byteLength(value) + from - position
+    this.#countValue()
+    this.#eventBytes += (this.#isAscii ? end : from) - position
+    if (!this.#isAscii) this.#uncounted = value
     this.#addData(value)
+  }
+
+  #countValue(): void {
+    if (this.#uncounted === '') return
+    this.#eventBytes += Buffer.byteLength(this.#uncounted)
+    this.#uncounted = ''
   }
 
   #addData(value: string): void {
@@ -180,6 +191,7 @@ class ByteSseParser implements SseParser {
     this.#data = ''
     this.#hasData = false
     this.#eventBytes = 0
+    this.#uncounted = ''
     if (!hasData) return false
     if (event.data === END_MARKER) this.#endMarkerSeen = true
     else this.#onEvent(event, this.#maybeError)

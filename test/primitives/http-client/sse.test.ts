@@ -130,6 +130,15 @@ test('threat row 27: an event of exactly the cap passes and one byte more does n
     assert.deepEqual([parse(chunks, cap).tooBig, parse(chunks, cap).events], [true, []])
 })
 
+test('threat row 27: characters of several bytes count towards the cap in every line of an event, under any chunking', () => {
+  const fits = Buffer.from('data:é—\ndata:é\ndata: 1\n\ndata: 2\n\n')
+  const cap = Buffer.byteLength('data:é—') + Buffer.byteLength('data:é') + 'data: 1'.length
+  const tooLong = Buffer.from('data:é—\ndata:é\ndata: 12\n\ndata: 2\n\n')
+  for (const chunks of everyChunking(fits)) assert.equal(parse(chunks, cap).events.length, 2)
+  for (const chunks of everyChunking(tooLong))
+    assert.deepEqual([parse(chunks, cap).tooBig, parse(chunks, cap).events], [true, []])
+})
+
 test('threat row 25: a line without end is refused before it is kept', () => {
   const parser = createSseParser({ maxEventBytes: 1024, onEvent: () => assert.fail('no event was sent') })
   parser.push(Buffer.alloc(1_000_000, 'a'))
