@@ -19,6 +19,7 @@ import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
 import { createRuntimePrimitive } from './primitives/runtime/runtime.ts'
 import { createSubprocessPrimitive } from './primitives/subprocess/subprocess.ts'
 import { createThreadsClient } from './threads/client/create-threads-client.ts'
+import { createLazyThreadsClient } from './threads/client/lazy-threads-client.ts'
 import { systemClock } from './threads/clock.ts'
 import type { Engine, Runner } from './threads/engine.ts'
 import { createSqliteEngine } from './threads/engines/sqlite-engine.ts'
@@ -140,9 +141,14 @@ function parentOf(threads: ThreadsClient, threadId: string): string | null | und
 
 /** Threads as a process outside of the host sees them: the registry directly, the host through its socket. */
 function remoteThreads(config: ResolvedConfig, env: Environment): ThreadsClient {
-  const reach = reachHost({ ...hostOptions(config.userSpace, env), projectPath: config.projectPath })
-  const store = openStore({ path: registryPath(config.projectPath) })
-  return createThreadsClient({ projectPath: config.projectPath, store, ownsStore: true, clock: systemClock, ...reach })
+  const { projectPath } = config
+  const reach = reachHost({ ...hostOptions(config.userSpace, env), projectPath })
+  return createLazyThreadsClient({
+    projectPath,
+    registryPath: registryPath(projectPath),
+    open: (path) =>
+      createThreadsClient({ projectPath, store: openStore({ path }), ownsStore: true, clock: systemClock, ...reach }),
+  })
 }
 
 const HOST_START_TIMEOUT_MS = 20_000

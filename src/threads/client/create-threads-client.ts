@@ -48,7 +48,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     projectPath: options.projectPath,
     async spawn(request) {
       // Before the row: a host that finds it by itself must already know whose thread it is.
-      await options.announce?.(request.threadId)
+      if (options.announce !== undefined) await options.announce(request.threadId)
       const receipt = await spawnThread({ store, ledger, clock, projectPath: options.projectPath }, request)
       await wake(request.threadId)
       return receipt

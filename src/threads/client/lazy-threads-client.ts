@@ -1,0 +1,39 @@
+import { existsSync } from 'node:fs'
+import type { ThreadsClient } from '../threads-client.ts'
+
+export interface LazyThreadsClientOptions {
+  readonly projectPath: string
+  readonly registryPath: string
+  /** Opens a client on a registry file, or on an empty one for `:memory:`. */
+  readonly open: (registryPath: string) => ThreadsClient
+}
+
+/**
+ * A client that opens the registry when a thread is spawned, or when it is asked and the file is there: whoever only looks into a
+ * folder leaves nothing in it. Without a file there are no threads.
+ */
+export function createLazyThreadsClient(options: LazyThreadsClientOptions): ThreadsClient {
+  let opened: ThreadsClient | null = null
+  let empty: ThreadsClient | null = null
+  const toSpawn = (): ThreadsClient => (opened ??= options.open(options.registryPath))
+  const toAsk = (): ThreadsClient => {
+    if (opened !== null || existsSync(options.registryPath)) return toSpawn()
+    return (empty ??= options.open(':memory:'))
+  }
+  return {
+    projectPath: options.projectPath,
+    spawn: async (request) => toSpawn().spawn(request),
+    get: (threadId) => toAsk().get(threadId),
+    list: (query) => toAsk().list(query),
+    events: (threadId, range) => toAsk().events(threadId, range),
+    messages: (threadId, range) => toAsk().messages(threadId, range),
+    signal: async (threadId, signal) => toAsk().signal(threadId, signal),
+    logEvent: async (threadId, type, payload) => toAsk().logEvent(threadId, type, payload),
+    wait: async (threadIds, waitOptions) => toAsk().wait(threadIds, waitOptions),
+    watch: async (threadId, onLive, signal) => toAsk().watch(threadId, onLive, signal),
+    close() {
+      opened?.close()
+      empty?.close()
+    },
+  }
+}
