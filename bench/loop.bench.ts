@@ -9,8 +9,9 @@ import { type Figures, measureRounds } from './rounds.ts'
 import { round } from './statistics.ts'
 
 const TURNS = 20
-const WARMUPS = 5
-const ROUNDS = 15
+/** A host runs for hours, and most of a turn's code runs once a turn: 30 loops call it 600 times. */
+const WARMUPS = 30
+const ROUNDS = 30
 
 const FLOOR = 'raw-journal'
 const OURS = 'kiwi'
