@@ -4,7 +4,7 @@ import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../threads/thread
 import { exitCodeOfThread } from './exit-codes.ts'
 import { count, dollars, numberIn } from './format.ts'
 import type { StatusLine } from './status-line.ts'
-import { createTerminalFilter } from './terminal-text.ts'
+import { createTerminalFilter, terminalLine } from './terminal-text.ts'
 import { statusOf, tokensOf } from './thread-text.ts'
 
 export interface FollowOptions {
@@ -131,6 +131,7 @@ function createLiveText(screen: StatusLine): LiveText {
   return {
     take(live) {
       if (live['type'] === 'tool_call') state.text = '' // what was said before a call is not the answer
+      if (live['type'] === 'retry') screen.line(`  … ${retryText(live)}`)
       const text = textOfLive(live)
       if (text === null) return
       // A call that is made again begins its answer again.
@@ -149,6 +150,13 @@ function createLiveText(screen: StatusLine): LiveText {
     end: () => screen.write(filter.end()),
     lastText: () => state.text,
   }
+}
+
+/** Why it is quiet, and for how long. */
+function retryText(live: JsonObject): string {
+  const { code, message } = live
+  const why = typeof code === 'string' && typeof message === 'string' ? `${terminalLine(message)} ` : ''
+  return `${why}Trying again in ${(numberIn(live, 'wait_ms') / 1000).toFixed(1)} s.`
 }
 
 /** The visible text of a live message; null for reasoning, arguments and anything else. */

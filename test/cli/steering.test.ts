@@ -8,11 +8,14 @@ import { createScriptedProject, type ScriptedProject } from './scripted-project.
 
 let project: ScriptedProject
 let lastRequest = ''
+let refusals = 0
 
 before(async () => {
   // Every turn counts a longer text, so that a thread goes on until it is stopped; a user who says so gets a hostile answer.
   project = await createScriptedProject((conversation, { body }) => {
     lastRequest = JSON.stringify(body)
+    if (conversation.lastUserText.includes('refuse once') && refusals++ === 0)
+      return { fault: { kind: 'status', status: 429, retry_after_seconds: 1 } }
     if (conversation.lastUserText.includes('finish'))
       return { reply: { text: 'done\u001B]52;c;ZXZpbA==\u0007\u001B[2J\u202E ok' } }
     const text = 'word '.repeat(conversation.turn)
@@ -121,4 +124,10 @@ test('threat row 33: a hostile answer reaches the terminal without its escape se
   assert.equal(json.code, 0, json.stdout)
   assert.match(JSON.parse(json.stdout).result.text, /\u202E ok$/u)
   assert.doesNotMatch(json.stdout, /(?!\n)[\p{Cc}\u202E]/u)
+})
+
+test('while a model refuses, the shell says why it is quiet and for how long', async () => {
+  const { code, stderr } = await project.run('run', 'long_walk', 'finish, but refuse once')
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /429.*Trying again in \d+\.\d s\./)
 })

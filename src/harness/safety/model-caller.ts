@@ -21,6 +21,8 @@ export function modelCaller(
         {
           signal,
           __sinks: [{ sink, type: 'fold', onError: 'fail' }],
+          __on_retry: ({ attempt, waitMs, error }) =>
+            ctx.emit({ type: 'retry', attempt, wait_ms: Math.round(waitMs), code: error.code, message: error.message }),
           __thread_id: ctx.threadId,
           __directive_id: ctx.start.directiveId,
           __idempotency_key: call.idempotencyKey,

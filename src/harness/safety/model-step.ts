@@ -2,16 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Json } from '../../json.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../threads/engine.ts'
-import type { AssistantTurn, StopReason, ToolSpec, Usage } from '../base/conversation.ts'
-import { discardedPartial, foldModelCall } from '../base/model-call.ts'
-import type { Incomplete, ModelCallError, ModelOutcome } from '../base/model-call.ts'
+import type { StopReason, ToolSpec, Usage } from '../base/conversation.ts'
+import { foldModelCall } from '../base/model-call.ts'
+import type { Incomplete, ModelCallError } from '../base/model-call.ts'
 import { wireByName } from '../base/wires/known-wires.ts'
 import { outputAllowed, planCall, secondsLeft } from './budget.ts'
-import { conversation, stored } from './messages.ts'
+import { conversation } from './messages.ts'
 import { modelCaller } from './model-caller.ts'
-import { inputTokens, outputTokens, ratesOf, usdFromNano } from './prices.ts'
+import { inputTokens, outputTokens, ratesOf } from './prices.ts'
 import type { ModelRates } from './prices.ts'
 import { requestBound } from './request-bound.ts'
+import { commitOf, settlement } from './model-charge.ts'
 import type { HarnessServices } from './services.ts'
 import { elapsedSeconds } from './state.ts'
 import type { Prepared, SafetyData } from './state.ts'
@@ -177,7 +178,10 @@ function isDurationOver(call: PlannedCall): boolean {
 async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly value: Json; readonly commit: Commit }> {
   const { ctx, prepared, system } = call
   const delayMs = call.freshAttemptDelaysMs[call.attempt - 2]
-  if (delayMs !== undefined) await pause(delayMs, meta.signal)
+  if (delayMs !== undefined) {
+    ctx.emit({ type: 'retry', attempt: call.attempt, wait_ms: delayMs })
+    await pause(delayMs, meta.signal)
+  }
   const sent = !meta.signal.aborted
   const turn = call.data.spent.turns + 1
   const lost: NewEvent[] = []
@@ -214,87 +218,6 @@ async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly va
 /** Ends early when the step is stopped: the call behind it then finds its signal aborted and costs nothing. */
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => undefined)
-}
-
-/**
- * What a call is charged: the reported usage when the answer ended; nothing when the provider surely did not act; otherwise the most it
- * can have cost, because its last word on the output never came.
- */
-function settlement({ rates, outputTokens: limit, reserveNano }: PlannedCall, outcome: ModelOutcome): number {
-  const { turn } = outcome
-  if (rates === null) return 0
-  if (turn.usage === null) return outcome.kind === 'failed' && didNotAct(outcome) ? 0 : (reserveNano ?? 0)
-  if (turn.clean_finish) return rates.costNano(turn.usage)
-  const bound = rates.costNano({ ...turn.usage, output: Math.max(limit, turn.usage.output), reasoning: 0 })
-  return reserveNano === null ? bound : Math.min(bound, reserveNano)
-}
-
-/** Failures behind which the provider may have read the request, and so may bill it, although nothing of an answer was seen. */
-const MAYBE_ACTED: ReadonlySet<string> = new Set([
-  'TIMEOUT',
-  'CONNECTION_RESET',
-  'ABORTED',
-  'STREAM_INCOMPLETE',
-  'INVALID_RESPONSE',
-])
-
-function didNotAct({ turn, error }: Extract<ModelOutcome, { kind: 'failed' }>): boolean {
-  if (hasArrived(turn)) return false
-  return !MAYBE_ACTED.has(error.code) || error.detail?.['timer'] === 'connect'
-}
-
-function hasArrived(turn: AssistantTurn): boolean {
-  return turn.blocks.length > 0 || turn.partial_calls.length > 0 || turn.model !== null
-}
-
-function commitOf(call: PlannedCall, outcome: ModelOutcome, costNano: number): Commit {
-  const { turn } = outcome
-  const answered = outcome.kind === 'turn' && turn.blocks.length > 0
-  const events: NewEvent[] = []
-  if (answered) events.push({ type: 'assistant_message', payload: {}, message: 0, transcript: { content: textOf(turn) } })
-  if (outcome.kind === 'failed') events.push(failureEvent(outcome, call.attempt))
-  else if (outcome.incomplete !== null) events.push(incompleteEvent(outcome.incomplete))
-  if (turn.usage !== null || costNano > 0) events.push(costEvent(call, turn.usage, costNano))
-  if (call.data.agentsSha256 !== call.system.sha256)
-    events.push({ type: 'status', payload: { agents_sha256: call.system.sha256 } })
-  const wire = call.prepared.target.wire
-  return {
-    ...(answered ? { messages: [stored({ role: 'assistant', wire, blocks: turn.blocks, raw: turn.raw })] } : {}),
-    events,
-    usage: { ...turn.usage, cost_nano: costNano },
-    ...(call.reserveNano === null ? {} : { settleNano: costNano }),
-  }
-}
-
-function costEvent({ rates }: PlannedCall, usage: Usage | null, costNano: number): NewEvent {
-  return {
-    type: 'cost_update',
-    payload: {
-      input_tokens: usage === null ? 0 : inputTokens(usage),
-      output_tokens: usage === null ? 0 : outputTokens(usage),
-      cache_read_tokens: usage?.cache_read ?? 0,
-      cache_write_tokens: usage === null ? 0 : usage.cache_write_5m + usage.cache_write_1h,
-      reasoning_tokens: usage?.reasoning ?? 0,
-      cost_usd: rates === null ? null : usdFromNano(costNano),
-    },
-  }
-}
-
-function failureEvent({ error, turn }: Extract<ModelOutcome, { kind: 'failed' }>, attempt: number): NewEvent {
-  const { code, message, retryable } = error
-  const partial = discardedPartial(turn)
-  const lost = partial === null ? {} : { completed_tools: [], discarded_partial: partial }
-  return { type: 'stream_error', payload: { code, message, ...lost, retryable, attempt } }
-}
-
-function incompleteEvent(incomplete: Incomplete): NewEvent {
-  const { code, message, completed_tools, discarded_partial, retryable, cause } = incomplete
-  return { type: 'stream_error', payload: { code, message, completed_tools, discarded_partial, retryable, cause } }
-}
-
-/** The visible text of an answer. */
-export function textOf(turn: Pick<AssistantTurn, 'blocks'>): string {
-  return turn.blocks.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('')
 }
 
 function plus(spending: ModelSpending, { usage, costNano }: StepFacts): ModelSpending {

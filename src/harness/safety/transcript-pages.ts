@@ -5,7 +5,7 @@ import type { StoredMessage } from '../../threads/engine.ts'
 import type { ThreadEventRow, ThreadsClient } from '../../threads/threads-client.ts'
 import { messageOf } from './messages.ts'
 import type { ToolResultMessage } from './messages.ts'
-import { textOf } from './model-step.ts'
+import { textOf } from './model-charge.ts'
 import type { HarnessServices } from './services.ts'
 import { accessibleThread } from './thread-access.ts'
 

@@ -1,4 +1,4 @@
-import type { AttachedSink } from '../../primitives/http-client/contract.ts'
+import type { AttachedSink, HttpRetry } from '../../primitives/http-client/contract.ts'
 import type { Json, JsonObject } from '../../json.ts'
 
 /**
@@ -9,6 +9,8 @@ export interface ExecutionContext {
   readonly signal?: AbortSignal
   /** In-process sinks added by the caller of a streaming tool. */
   readonly __sinks?: readonly AttachedSink[]
+  /** Told before each wait for another attempt of an HTTP call. */
+  readonly __on_retry?: (retry: HttpRetry) => void
   readonly __auth?: unknown
   readonly __thread_id?: string
   readonly __directive_id?: string

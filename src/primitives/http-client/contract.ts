@@ -81,10 +81,20 @@ export interface HttpResult {
   readonly attempts: number
 }
 
+/** An attempt that failed and will be repeated. */
+export interface HttpRetry {
+  /** The one that comes, from 2. */
+  readonly attempt: number
+  readonly waitMs: number
+  readonly error: HttpError
+}
+
 /** What travels beside the configuration: never templated, never logged. */
 export interface HttpExecution {
   readonly mode: 'sync' | 'stream'
   readonly signal?: AbortSignal
   /** Sinks already made by the caller; the client closes each exactly once. */
   readonly sinks?: readonly AttachedSink[]
+  /** Told before each wait for another attempt. It must not throw. */
+  readonly onRetry?: (retry: HttpRetry) => void
 }

@@ -2,7 +2,7 @@ import type { AttemptContext, AttemptResult } from './attempt.ts'
 import { parseConfig } from './config.ts'
 import type { HttpRequest } from './config.ts'
 import type { ConfigIssue } from './config-reader.ts'
-import type { AttachedSink, HttpError, HttpExecution, HttpResult, SinkReport, StreamEvent } from './contract.ts'
+import type { AttachedSink, HttpError, HttpExecution, HttpResult, HttpRetry, SinkReport, StreamEvent } from './contract.ts'
 import { createEventDelivery } from './event-delivery.ts'
 import type { EventDelivery } from './event-delivery.ts'
 import { createConnectionPool } from './exchange.ts'
@@ -67,7 +67,7 @@ export async function executeHttp(config: unknown, execution: HttpExecution): Pr
 /** The part of a primitive's call that HTTP needs; the router's own type has more. */
 export interface HttpPrimitiveCall {
   readonly config: Readonly<Record<string, unknown>>
-  readonly context: { readonly signal?: AbortSignal }
+  readonly context: { readonly signal?: AbortSignal; readonly __on_retry?: (retry: HttpRetry) => void }
   readonly sinks: readonly AttachedSink[]
 }
 
@@ -90,6 +90,7 @@ export function createHttpPrimitive(options: HttpClientOptions = {}): HttpPrimit
         mode,
         sinks,
         ...(context.signal === undefined ? {} : { signal: context.signal }),
+        ...(context.__on_retry === undefined ? {} : { onRetry: context.__on_retry }),
       })
       return { value, error: value.error }
     },
@@ -122,6 +123,7 @@ async function runCall(config: unknown, execution: HttpExecution, parts: ClientP
           fanOut,
           startedMs,
           signal: execution.signal,
+          onRetry: execution.onRetry,
           onAttempt: (current) => (lifeline = current),
         })
       : { ...NOTHING, error: configFailure(parsed.issues) }
@@ -141,6 +143,7 @@ interface Call {
   readonly fanOut: FanOut
   readonly startedMs: number
   readonly signal: AbortSignal | undefined
+  readonly onRetry: HttpExecution['onRetry']
   /** Told the lifeline of each attempt, so that a broken sink can cut the one that runs. */
   readonly onAttempt: (lifeline: Lifeline) => void
 }
@@ -168,6 +171,7 @@ async function runAttempts(request: HttpRequest, call: Call): Promise<CallOutcom
     const waitMs = nextAttemptDelay(facts, attempt, request.retry, { idempotent, random: parts.random })
     // A wait that ends after the deadline would only turn a telling error into a timeout.
     if (waitMs === null || performance.now() + waitMs >= deadlineMs) return { ...outcome, error }
+    call.onRetry?.({ attempt: attempt + 1, waitMs, error })
     if (!(await waitFor(waitMs, signal))) return { ...outcome, error: abortFailure(name) }
   }
 }

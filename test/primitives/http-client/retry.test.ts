@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { HttpErrorCode } from '../../../src/primitives/http-client/contract.ts'
+import type { HttpErrorCode, HttpRetry } from '../../../src/primitives/http-client/contract.ts'
 import { createHttpClient, executeHttp } from '../../../src/primitives/http-client/http-client.ts'
 import { nextAttemptDelay, readRetryAfterMs } from '../../../src/primitives/http-client/retry.ts'
 import { closedPort, recordingSink, sendEvents, serve, serveTcp, SSE_HEAD } from './loopback.ts'
@@ -57,6 +57,17 @@ test('a POST with an idempotency key is repeated like a GET', async () => {
 test('a refused connection is tried again, also for a POST', async () => {
   const result = await executeHttp({ url: `http://127.0.0.1:${await closedPort()}`, body: {}, retry }, { mode: 'sync' })
   assert.deepEqual([result.error?.code, result.error?.retryable, result.attempts], ['CONNECTION_REFUSED', true, 3])
+})
+
+test('whoever asked hears of each attempt that will be repeated, with its reason', async () => {
+  const heard: (readonly [number, string])[] = []
+  const url = `http://127.0.0.1:${await closedPort()}`
+  const onRetry = ({ attempt, error }: HttpRetry): void => void heard.push([attempt, error.code])
+  await executeHttp({ url, body: {}, retry }, { mode: 'sync', onRetry })
+  assert.deepEqual(heard, [
+    [2, 'CONNECTION_REFUSED'],
+    [3, 'CONNECTION_REFUSED'],
+  ])
 })
 
 test('a name that does not exist is a DNS failure', async () => {
