@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { type Check, doctor, nodeVersion } from '../src/doctor.ts'
+
+function emptyFolder(t: TestContext): {
+  readonly folder: string
+  readonly examine: (env?: Record<string, string>) => Promise<readonly Check[]>
+} {
+  const folder = mkdtempSync(join(tmpdir(), 'kiwi-doctor-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const examine = (env = {}) => doctor({ projectPath: folder, env: { USER_SPACE: join(folder, 'user'), ...env } })
+  return { folder, examine }
+}
+
+const named = (checks: readonly Check[], name: string) => checks.filter((check) => check.name === name)
+
+test('Node 24 is weaker than Node 26, and the check says in what', () => {
+  assert.equal(nodeVersion('26.10.0').state, 'ok')
+  const { state, detail } = nodeVersion('24.15.0')
+  assert.equal(state, 'weak')
+  assert.match(detail, /--permission .* network/)
+})
+
+test('what is not enforced yet is said, not passed over', async (t) => {
+  const checks = await emptyFolder(t).examine()
+  assert.deepEqual(
+    [...named(checks, 'isolation'), ...named(checks, 'permissions')].map(({ state }) => state),
+    ['weak', 'weak'],
+  )
+})
+
+test('a file that cannot be used is named with its line and what to write', async (t) => {
+  const { folder, examine } = emptyFolder(t)
+  mkdirSync(join(folder, '.ai', 'tools'), { recursive: true })
+  writeFileSync(join(folder, '.ai', 'tools', 'broken.yaml'), 'tool_id: broken\ntool_type: http\n')
+  const [first] = named(await examine(), 'items')
+  assert.match(first?.detail ?? '', /^\.ai\/tools\/broken\.yaml:\d+:\d+ /)
+  assert.notEqual(first?.fix, null)
+})
+
+test('a configuration that is not valid is one bad check, and the others are still made', async (t) => {
+  const { folder, examine } = emptyFolder(t)
+  mkdirSync(join(folder, 'user'))
+  writeFileSync(join(folder, 'user', 'config.yaml'), 'modles: {}\n')
+  const checks = await examine()
+  assert.match(named(checks, 'configuration')[0]?.detail ?? '', /config\.yaml:1: .*Did you mean `models`/)
+  assert.equal(named(checks, 'host').length, 1)
+})
+
+test('a key that is set is not shown', async (t) => {
+  const checks = await emptyFolder(t).examine({ ANTHROPIC_API_KEY: 'sk-secret-value' })
+  assert.equal(named(checks, 'key')[0]?.state, 'ok')
+  assert.doesNotMatch(JSON.stringify(checks), /sk-secret-value/)
+})
+
+test('looking changes nothing', async (t) => {
+  const { folder, examine } = emptyFolder(t)
+  await examine()
+  assert.equal(existsSync(join(folder, '.ai')), false)
+  assert.equal(existsSync(join(folder, 'user')), false)
+})
