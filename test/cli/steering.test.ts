@@ -14,7 +14,8 @@ before(async () => {
   // Every turn counts a longer text, so that a thread goes on until it is stopped; a user who says so gets a hostile answer.
   project = await createScriptedProject((conversation, { body }) => {
     lastRequest = JSON.stringify(body)
-    if (conversation.lastUserText.includes('refuse once') && refusals++ === 0)
+    // Twice, because the first refusal may come before the shell has begun to listen.
+    if (conversation.lastUserText.includes('but refuse first') && refusals++ < 2)
       return { fault: { kind: 'status', status: 429, retry_after_seconds: 1 } }
     if (conversation.lastUserText.includes('finish'))
       return { reply: { text: 'done\u001B]52;c;ZXZpbA==\u0007\u001B[2J\u202E ok' } }
@@ -127,7 +128,7 @@ test('threat row 33: a hostile answer reaches the terminal without its escape se
 })
 
 test('while a model refuses, the shell says why it is quiet and for how long', async () => {
-  const { code, stderr } = await project.run('run', 'long_walk', 'finish, but refuse once')
+  const { code, stderr } = await project.run('run', 'long_walk', 'finish, but refuse first')
   assert.equal(code, 0, stderr)
   assert.match(stderr, /429.*Trying again in \d+\.\d s\./)
 })
