@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import type { Json } from '../../json.ts'
-import { ConfinedPathError } from '../../primitives/files/confined-fs.ts'
+import { ConfinedPathError } from '../../primitives/files/relative-path.ts'
 import type { MetaToolResult } from '../contract.ts'
 import { KiwiError, type ErrorBody, type ErrorCode, type ErrorEnvelope } from '../errors.ts'
 import type { PrimitiveOutcome } from './primitive.ts'

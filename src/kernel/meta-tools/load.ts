@@ -1,5 +1,6 @@
 import { basename } from 'node:path'
-import { ConfinedPathError, writeWhole } from '../../primitives/files/confined-fs.ts'
+import { writeWhole } from '../../primitives/files/confined-fs.ts'
+import { ConfinedPathError } from '../../primitives/files/relative-path.ts'
 import { mkdir } from 'node:fs/promises'
 import type { Authorize, MetaToolRequest } from '../contract.ts'
 import { KiwiError } from '../errors.ts'

@@ -1,4 +1,5 @@
-import { ConfinedPathError, type OpenFile } from './confined-fs.ts'
+import { type OpenFile } from './confined-fs.ts'
+import { ConfinedPathError } from './relative-path.ts'
 
 /** Where a file stops being something to show as text. */
 const SNIFFED_BYTES = 8_192

@@ -1,4 +1,5 @@
-import { childStats, ConfinedPathError, denialOf, openChildFolder, type OpenFolder, readFolder } from './confined-fs.ts'
+import { childStats, openChildFolder, type OpenFolder, readFolder } from './confined-fs.ts'
+import { ConfinedPathError, denialOf } from './relative-path.ts'
 
 /** One thing found below a folder. `folder` is open only until the next entry is asked for. */
 export interface WalkEntry {

@@ -1,4 +1,5 @@
-import { ConfinedPathError, openFile, writeWhole } from '../../../src/primitives/files/confined-fs.ts'
+import { openFile, writeWhole } from '../../../src/primitives/files/confined-fs.ts'
+import { ConfinedPathError } from '../../../src/primitives/files/relative-path.ts'
 import { readExactText } from '../../../src/primitives/files/text-file.ts'
 
 export const __tool_type__ = 'runtime'

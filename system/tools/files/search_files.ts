@@ -1,10 +1,5 @@
-import {
-  ConfinedPathError,
-  openChildFile,
-  openFile,
-  type OpenFile,
-  openFolder,
-} from '../../../src/primitives/files/confined-fs.ts'
+import { openChildFile, openFile, type OpenFile, openFolder } from '../../../src/primitives/files/confined-fs.ts'
+import { ConfinedPathError } from '../../../src/primitives/files/relative-path.ts'
 import { isBinary, readStart } from '../../../src/primitives/files/text-file.ts'
 import { walk } from '../../../src/primitives/files/walk.ts'
 

@@ -4,13 +4,8 @@ import { link, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, sy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import {
-  ConfinedPathError,
-  openFile,
-  openFolder,
-  parseRelativePath,
-  writeWhole,
-} from '../../../src/primitives/files/confined-fs.ts'
+import { openFile, openFolder, writeWhole } from '../../../src/primitives/files/confined-fs.ts'
+import { ConfinedPathError, parseRelativePath } from '../../../src/primitives/files/relative-path.ts'
 
 let base = ''
 let root = ''
