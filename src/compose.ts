@@ -71,8 +71,7 @@ export function createKiwi(options: KiwiOptions): Kiwi {
     const projectPath = resolve(path)
     const known = projects.get(projectPath)
     if (known !== undefined) return known
-    const own = projectPath === config.projectPath ? config : resolveConfig({ ...options, projectPath })
-    const threads = remoteThreads(own, options.env)
+    const threads = remoteThreads(projectPath, options.env)
     const opened = { project: openProject({ ...options, projectPath }, threads), threads }
     projects.set(projectPath, opened)
     return opened
@@ -140,9 +139,8 @@ function parentOf(threads: ThreadsClient, threadId: string): string | null | und
 }
 
 /** Threads as a process outside of the host sees them: the registry directly, the host through its socket. */
-function remoteThreads(config: ResolvedConfig, env: Environment): ThreadsClient {
-  const { projectPath } = config
-  const reach = reachHost({ ...hostOptions(config.userSpace, env), projectPath })
+function remoteThreads(projectPath: string, env: Environment): ThreadsClient {
+  const reach = reachHost({ ...hostOptions(userSpaceOf(env), env), projectPath })
   return createLazyThreadsClient({
     projectPath,
     registryPath: registryPath(projectPath),

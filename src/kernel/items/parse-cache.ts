@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
 import { parseItem, readItemBytes } from './item-file.ts'
 import { unreadable } from './parsed-file.ts'
+import { isRacy } from './racy-times.ts'
 import type { ParsedFile } from './parsed-file.ts'
 import type { CatalogFile } from './space-catalog.ts'
 
 const MAX_CACHED = 20_000
-/** A file that changed this shortly before it was read may change again within the same tick of its file system's clock. */
-const RACY_MS = 100
 
 /** Parses of files, kept while their size and times stay the same. */
 export interface ParseCache {
@@ -41,7 +40,7 @@ export function createParseCache(): ParseCache {
       if (read.kind === 'gone')
         return unreadable([{ line: 1, column: 1, reason: 'the file is gone', fix: 'Search for the item again.' }])
       if (read.kind === 'refused') return unreadable([read.finding])
-      const fresh = parseBytes(file, read.bytes, isRacy(stamp) ? null : stamp)
+      const fresh = parseBytes(file, read.bytes, isRacyStamp(stamp) ? null : stamp)
       const oldest = cached.size >= MAX_CACHED ? cached.keys().next() : null
       if (oldest !== null && oldest.done !== true) cached.delete(oldest.value)
       cached.set(path, fresh)
@@ -50,7 +49,7 @@ export function createParseCache(): ParseCache {
   }
 }
 
-function isRacy(stamp: string | null): boolean {
+function isRacyStamp(stamp: string | null): boolean {
   const [, modified = '0', changed = '0'] = stamp?.split(':') ?? []
-  return Date.now() - Math.max(Number(modified), Number(changed)) < RACY_MS
+  return isRacy(Number(modified), Number(changed))
 }

@@ -1,6 +1,7 @@
 import { lstatSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import type { Item, ItemType, Space } from './item.ts'
+import { isRacy } from './racy-times.ts'
 
 /**
  * Remembers for a moment what was found, so that a thread which calls the same tools turn after turn does not look through all spaces
@@ -21,8 +22,6 @@ interface Recent {
 
 /** Far more than the threads of a moment use. */
 const MAX_RECENT = 1_000
-/** A file that changed this shortly before it was read may change again within the same tick of its file system's clock. */
-const RACY_MS = 100
 
 /** `trustMs` 0 remembers nothing. */
 export function createRecentFinds(trustMs: number): RecentFinds {
@@ -51,7 +50,7 @@ function keyOf(type: ItemType, id: string, source: Space | 'all'): string {
 /** Null for what is gone, a link, or changed too shortly ago for its times to tell the next change. */
 function steadyStats(path: string): Stats | null {
   const stats = lstatSync(path, { throwIfNoEntry: false })
-  if (stats === undefined || !stats.isFile() || Date.now() - Math.max(stats.mtimeMs, stats.ctimeMs) < RACY_MS) return null
+  if (stats === undefined || !stats.isFile() || isRacy(stats.mtimeMs, stats.ctimeMs)) return null
   return stats
 }
 

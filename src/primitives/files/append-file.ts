@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readlinkSync, realpathSync } from 'node:fs'
 import { basename, isAbsolute, join } from 'node:path'
 import { outside } from './relative-path.ts'
+import { codeOf } from './system-error.ts'
 
 /**
  * Opens `path` for appending, folder by folder and without following a link, so that nothing that is swapped underneath can lead out of the root.
@@ -119,8 +120,4 @@ function openFile(parent: string, name: string, path: string): number {
 function statOf(file: number): { isFile: boolean; nlink: number } {
   const stat = fstatSync(file)
   return { isFile: stat.isFile(), nlink: stat.nlink }
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }

@@ -12,6 +12,7 @@ import { randomBytes } from 'node:crypto'
 import { constants, type Dirent, type Stats } from 'node:fs'
 import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { codeOf } from './system-error.ts'
 import { type Access, ConfinedPathError, denialOf, outside, parseRelativePath } from './relative-path.ts'
 
 /** An open folder. Children are reached through its descriptor, so it stays the folder it was. */
@@ -237,8 +238,4 @@ function notFile(path: string): ConfinedPathError {
 
 function taken(path: string): ConfinedPathError {
   return new ConfinedPathError('ITEM_EXISTS', `${JSON.stringify(path)} exists already.`, path)
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import test from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { KiwiError } from '../../../src/kernel/errors.ts'
 import { spawnThread } from '../../../src/threads/client/spawn.ts'
 import { systemClock } from '../../../src/threads/clock.ts'
@@ -19,7 +19,8 @@ const stuck: Runner = runner(async (context, state) => {
   return [state, DONE]
 })
 
-test('a thread that was in the middle of a turn ends when its harness is gone', async (t) => {
+/** A registry whose thread `a` was left with one step done and a `once` step begun. */
+async function stoppedInMidTurn(t: TestContext) {
   const folder = tempFolder(t)
   const before = bench(t, stuck, { folder })
   await before.client.spawn(request('a'))
@@ -28,6 +29,11 @@ test('a thread that was in the middle of a turn ends when its harness is gone', 
     (steps) => steps.length === 2,
   )
   await before.engine.close(0)
+  return { folder, before }
+}
+
+test('a thread that was in the middle of a turn ends when its harness is gone', async (t) => {
+  const { folder } = await stoppedInMidTurn(t)
   const after = bench(t, () => Promise.reject(new KiwiError('ITEM_NOT_FOUND', 'No harness "script".')), { folder })
   await after.engine.recover()
   const [row] = await after.client.wait(['a'], { timeoutMs: 5_000 })
@@ -35,14 +41,7 @@ test('a thread that was in the middle of a turn ends when its harness is gone', 
 })
 
 test('a once step that had begun stays unknown when it is declared repeatable afterwards', async (t) => {
-  const folder = tempFolder(t)
-  const before = bench(t, stuck, { folder })
-  await before.client.spawn(request('a'))
-  await poll(
-    () => stepsOf(before.store),
-    (steps) => steps.length === 2,
-  )
-  await before.engine.close(0)
+  const { folder } = await stoppedInMidTurn(t)
   let ran = 0
   const step = (effect: Effect) => ({ effect, timeoutMs: 1_000 })
   const changed = runner(async (context, state) => {
@@ -57,14 +56,7 @@ test('a once step that had begun stays unknown when it is declared repeatable af
 })
 
 test('a cancel that comes while a thread is being taken up stops the turn it was in the middle of', async (t) => {
-  const folder = tempFolder(t)
-  const before = bench(t, stuck, { folder })
-  await before.client.spawn(request('a'))
-  await poll(
-    () => stepsOf(before.store),
-    (steps) => steps.length === 2,
-  )
-  await before.engine.close(0)
+  const { folder, before } = await stoppedInMidTurn(t)
   // A reservation that a killed host left: settling it is what takes the taking up another tick.
   before.store.statement("INSERT INTO reservations (thread_id, turn, step, amount_nano) VALUES ('a', 1, 'model', 5)").run()
   const hanging = runner(async (context, state) => {
