@@ -1,7 +1,8 @@
 import type { JsonObject } from '../json.ts'
 import type { ExecutionContext, Primitive } from './chain/primitive.ts'
-import type { ErrorEnvelope } from './errors.ts'
-import type { Item, ItemProblem, ItemType, Requirement, Space } from './items/item.ts'
+import type { Grant } from '../primitives/sandbox/contract.ts'
+import type { ErrorCode, ErrorEnvelope } from './errors.ts'
+import type { CapabilityDeclaration, Item, ItemProblem, ItemType, Requirement, Space } from './items/item.ts'
 
 /** Everything a meta-tool can be given. A verb ignores no field silently: one that it does not take is `INVALID_REQUEST`. */
 export interface MetaToolRequest {
@@ -22,18 +23,49 @@ export type MetaToolResult =
   | ({ readonly success: true } & Readonly<Record<string, unknown>>)
   | (ErrorEnvelope & { readonly result?: unknown })
 
-/** Asked before an item is loaded or executed; the answer is obeyed. The kernel does not know why. */
+/**
+ * Asked before an item is shown, loaded, signed or executed; the answer is obeyed. The kernel does not know why. For one call of a tool it is
+ * asked once for each part that requires something of its own: the tool with the caller's parameters, a wrapped runtime tool with its own, the
+ * primitive with its rendered configuration, and each sink that the caller's values shaped.
+ */
 export type Authorize = (request: {
   readonly verb: 'search' | 'load' | 'execute' | 'sign'
   readonly itemType: ItemType
   readonly itemId: string
   readonly category: string
+  /** What this part requires, to be met by `parameters`. */
   readonly requires: readonly Requirement[]
+  /** What all links of the chain require together: the reach of the call. Empty for anything but a tool that is executed. */
+  readonly chainRequires: readonly Requirement[]
   readonly parameters: JsonObject
+  /** Space that `load` would copy the item into. */
+  readonly destination?: 'project' | 'user'
   readonly context: ExecutionContext
-}) => Promise<
-  { readonly permitted: true } | { readonly permitted: false; readonly missing: readonly string[]; readonly suggestion: string }
->
+}) => Promise<Permission>
+
+export type Permission =
+  /** `grant` is passed on to the primitive as `context.__grant`. */
+  | { readonly permitted: true; readonly grant?: Grant }
+  | {
+      readonly permitted: false
+      readonly missing: readonly string[]
+      readonly suggestion: string
+      /** PERMISSION_DENIED unless it says otherwise. */
+      readonly code?: ErrorCode
+    }
+
+/** What is wrong with an item beyond its own form, such as a capability that no module declares. Asked when it is loaded, signed or executed. */
+export type Review = (item: Item) => Promise<readonly ItemProblem[]>
+
+/** Keys for items. A key id is the base64url of the raw Ed25519 public key, so a signature line names its key in full. */
+export interface SigningKeys {
+  /** Signs with the user's own key. base64url. @throws {KiwiError} KEY_UNSAFE */
+  sign(message: Uint8Array): Promise<{ readonly keyId: string; readonly signature: string }>
+  /** What the user lets this key vouch for. */
+  trust(keyId: string, item: { readonly type: ItemType; readonly id: string; readonly toolType: string | null }): KeyTrust
+}
+
+export type KeyTrust = 'trusted' | 'untrusted' | 'other_purpose'
 
 export interface KernelOptions {
   /** Absolute folders; a space that does not exist is empty. `project` is the `.ai` folder itself. */
@@ -49,6 +81,8 @@ export interface KernelOptions {
   /** `${NAME}` lookups of tool files. The context of the call says for whom; the kernel does not read it. */
   readonly env: (name: string, context: ExecutionContext) => string | undefined
   readonly authorize?: Authorize
+  readonly review?: Review
+  readonly keys: SigningKeys
   /** UTC milliseconds, for signature times. */
   readonly now: () => number
 }
@@ -67,6 +101,8 @@ export interface Kernel {
   require(type: ItemType, id: string): Promise<Item>
   /** The file of a runtime tool after its integrity check, for in-process factories such as harnesses. */
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
+  /** The capability modules that are trusted: shipped ones, and signed ones that name a new capability. */
+  capabilities(): Promise<readonly { readonly item: Item; readonly declaration: CapabilityDeclaration }[]>
   /** Every bad file of the three spaces, for `doctor`. */
   problems(): Promise<readonly ItemProblem[]>
   close(): void

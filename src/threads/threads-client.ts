@@ -1,3 +1,4 @@
+import type { TokenLedger } from '../capabilities/contract.ts'
 import type { Json, JsonObject } from '../json.ts'
 import type { EndReason, Signal, Status, StoredMessage, WaitReason } from './engine.ts'
 
@@ -101,5 +102,7 @@ export interface ThreadsClient {
   ): Promise<readonly ThreadRow[]>
   /** Live deltas and events from the host until the signal aborts or the thread ends. */
   watch(threadId: string, onLive: (live: JsonObject) => void, signal: AbortSignal): Promise<void>
+  /** Tokens and run keys of this registry. */
+  readonly tokens: TokenLedger
   close(): void
 }

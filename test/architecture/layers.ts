@@ -9,7 +9,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
   { name: 'primitive contracts', files: /^src\/primitives\/[a-z-]+\/contract\.ts$/, imports: [] },
   { name: 'primitives', files: /^src\/primitives\//, imports: ['json', 'primitive contracts'] },
   { name: 'kernel', files: /^src\/kernel\//, imports: ['json', 'primitive contracts', 'primitives'] },
-  { name: 'capabilities', files: /^src\/capabilities\//, imports: ['json', 'kernel'] },
+  { name: 'capabilities', files: /^src\/capabilities\//, imports: ['json', 'primitive contracts', 'primitives', 'kernel'] },
   { name: 'threads', files: /^src\/threads\//, imports: ['json', 'kernel', 'capabilities'] },
   { name: 'base harness', files: /^src\/harness\/base\//, imports: ['json', 'primitive contracts', 'primitives'] },
   {
@@ -17,7 +17,11 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
     files: /^src\/harness\/safety\//,
     imports: ['json', 'primitive contracts', 'kernel', 'capabilities', 'threads', 'base harness'],
   },
-  { name: 'config', files: /^src\/config\//, imports: ['json', 'kernel', 'safety harness', 'base harness'] },
+  {
+    name: 'config',
+    files: /^src\/config\//,
+    imports: ['json', 'primitive contracts', 'kernel', 'capabilities', 'safety harness', 'base harness'],
+  },
   { name: 'scripted model', files: /^src\/scripted-model\//, imports: ['json'] },
   {
     name: 'compose',
@@ -43,6 +47,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
     imports: [
       'json',
       'kernel',
+      'capabilities',
       'threads',
       'safety harness',
       'base harness',

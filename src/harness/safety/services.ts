@@ -1,3 +1,4 @@
+import type { Gate, Redactor, TokenAuthority, Vocabulary } from '../../capabilities/contract.ts'
 import type { ExecutionContext } from '../../kernel/chain/primitive.ts'
 import type { Kernel } from '../../kernel/contract.ts'
 import { KiwiError } from '../../kernel/errors.ts'
@@ -39,6 +40,14 @@ export interface HarnessServices {
   resolveModel(choice: ModelChoice | null, threadId?: string): ModelTarget
   /** The system prompt: the project's `AGENTS.md`, else the shipped one, with its SHA-256. */
   agentsText(): Promise<{ readonly text: string; readonly sha256: string }>
+  readonly gate: Gate
+  /** Null in a process that runs no threads. */
+  readonly authority: TokenAuthority | null
+  /** Given as `__auth` where the host itself acts: its model calls, and the loading of a thread's directive. Known by identity. */
+  readonly hostAuthority: object
+  vocabulary(): Promise<Vocabulary>
+  /** Secrets of the settings that `threadId` runs under. */
+  redactor(threadId?: string): Redactor
 }
 
 /** The services of a shipped tool's call. Throws `KiwiError` INTERNAL where a caller composed none. */

@@ -1,4 +1,5 @@
 import type { AttachedSink, HttpRetry } from '../../primitives/http-client/contract.ts'
+import type { Grant, SandboxMode } from '../../primitives/sandbox/contract.ts'
 import type { Json, JsonObject } from '../../json.ts'
 
 /**
@@ -12,6 +13,8 @@ export interface ExecutionContext {
   /** Told before each wait for another attempt of an HTTP call. */
   readonly __on_retry?: (retry: HttpRetry) => void
   readonly __auth?: unknown
+  /** What the call may touch, as `authorize` answered; primitives obey it. */
+  readonly __grant?: Grant
   readonly __thread_id?: string
   readonly __directive_id?: string
   /** Stable over retries and takeovers of one step: `thread/turn/name`. */
@@ -29,6 +32,8 @@ export interface PrimitiveOutcome {
     readonly retryable: boolean
     readonly detail?: Readonly<Record<string, unknown>>
   } | null
+  /** What a process of the call ran in; the caller is shown it. */
+  readonly sandbox?: SandboxMode
 }
 
 /** The end of every tool chain: the only code behind tools that touches the world. */
@@ -50,5 +55,7 @@ export interface PrimitiveCall {
     readonly path: string
     readonly space: 'project' | 'user' | 'system'
     readonly bytes: Uint8Array
+    /** The local files that it imports, by path relative to its own folder, as they were when the signature was checked. */
+    readonly imports: ReadonlyMap<string, Uint8Array>
   }
 }

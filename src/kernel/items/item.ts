@@ -54,6 +54,10 @@ export interface CapabilityDeclaration {
   readonly systemOnly: boolean | readonly string[]
   /** Parameter that a bare `requires` entry takes its scope from; null when the module names none. */
   readonly defaultParameter: string | null
+  /** How scopes of these capabilities are written (`SCOPE`); null: they have none. */
+  readonly scope: 'path' | 'host' | 'id' | null
+  /** Capabilities that one brings with it, of the same scope (`IMPLIES`). */
+  readonly implies: Readonly<Record<string, readonly string[]>>
 }
 
 export interface DirectiveInput {
