@@ -32,6 +32,8 @@ export interface AnswerInput {
   readonly data: SafetyData
 }
 
+/** Turns in a row of which every call was denied before the thread ends: it does not find what it may do. */
+const MAX_DENIED_TURNS = 5
 /** Answers in a row that may bring nothing before the thread ends. */
 const MAX_FRUITLESS = 3
 
@@ -117,6 +119,11 @@ function concludeCalls(input: AnswerInput, given: SafetyData, outcomes: readonly
     const judged = judgeLimits(ctx, data, prepared, [overLimit])
     if (judged.end !== null) return judged.end
     data = judged.data
+  }
+  data = { ...data, denied: outcomes.every(({ denied }) => denied) ? (given.denied ?? 0) + 1 : 0 }
+  if ((data.denied ?? 0) >= MAX_DENIED_TURNS) {
+    const message = `Every tool call of ${MAX_DENIED_TURNS} turns in a row was denied; the thread has nothing left that it may do.`
+    return endWith(ctx, data, 'permission_denied', { message })
   }
   const looped = foldLoops(data, outcomes)
   data = looped.data

@@ -1,3 +1,4 @@
+import type { Grants, TokenClaims } from '../../capabilities/contract.ts'
 import type { Json, JsonObject } from '../../json.ts'
 import { KiwiError, toEnvelope } from '../../kernel/errors.ts'
 import type { ErrorBody } from '../../kernel/errors.ts'
@@ -8,6 +9,7 @@ import { firstMessage, stored } from './messages.ts'
 import { contextWindowOf } from './prices.ts'
 import type { HarnessServices } from './services.ts'
 import { errorFromBody, findDirective } from './spawn-plan.ts'
+import { grantsOf } from './spawn-permission.ts'
 import type { Prepared } from './state.ts'
 
 export type DirectiveOutcome =
@@ -44,16 +46,17 @@ async function loadDirective(
   const { directiveId, inputs, initialMessage } = ctx.start
   const answer = await services.kernel.execute(
     { item_type: 'directive', item_id: directiveId, parameters: inputs },
-    { signal, __thread_id: ctx.threadId, __directive_id: directiveId },
+    { signal, __auth: services.hostAuthority, __thread_id: ctx.threadId, __directive_id: directiveId },
   )
   if (!answer.success) throw errorFromBody(answer.error)
-  const directive = await findDirective(services, directiveId)
+  const { directive, item } = await findDirective(services, directiveId)
   const { cost: limits } = directive
   if (limits === null) {
     throw new KiwiError('DIRECTIVE_INVALID', `Directive ${directiveId} has no <cost>, so it cannot run on a thread.`, {
       suggestion: 'Add its limits, sign it and spawn it again.',
     })
   }
+  const token = await mintToken(services, ctx, await grantsOf(services, directive, item))
   const target = services.resolveModel(directive.model, ctx.threadId)
   const agents = await services.agentsText()
   const prepared: Prepared = { limits, target, contextLimit: contextLimit(limits, contextWindowOf(target)) }
@@ -63,10 +66,30 @@ async function loadDirective(
     commit: {
       messages: [stored(message)],
       events: [
-        { type: 'status', payload: statusOf(directive, prepared, agents.sha256) },
+        { type: 'status', payload: { ...statusOf(directive, prepared, agents.sha256), ...tokenFacts(token) } },
         { type: 'user_message', payload: {}, message: 0, transcript: { content: contentOf(message) } },
       ],
     },
+  }
+}
+
+/** What the thread may do from now on. A repeated step mints again: the newest token counts, and it grants the same. */
+async function mintToken({ authority }: HarnessServices, ctx: TurnContext, declared: Grants): Promise<TokenClaims> {
+  if (authority === null) throw new KiwiError('INTERNAL', 'This process runs threads without the power to mint their tokens.')
+  return authority.mint({
+    threadId: ctx.threadId,
+    directiveId: ctx.start.directiveId,
+    parentThreadId: ctx.start.parentThreadId,
+    declared,
+  })
+}
+
+/** Never the token itself. */
+function tokenFacts({ jti, parentJti, grants, expiresAtMs }: TokenClaims): JsonObject {
+  const { capabilities } = grants
+  return {
+    capabilities: capabilities as JsonObject,
+    token: { jti, parent_jti: parentJti, expires_at: new Date(expiresAtMs).toISOString() },
   }
 }
 

@@ -23,6 +23,8 @@ export function modelCaller(
           __sinks: [{ sink, type: 'fold', onError: 'fail' }],
           __on_retry: ({ attempt, waitMs, error }) =>
             ctx.emit({ type: 'retry', attempt, wait_ms: Math.round(waitMs), code: error.code, message: error.message }),
+          // The operator chose the model's endpoint; the directive's own permissions are about what the model asks for.
+          __auth: services.hostAuthority,
           __thread_id: ctx.threadId,
           __directive_id: ctx.start.directiveId,
           __idempotency_key: call.idempotencyKey,

@@ -1,16 +1,20 @@
+import type { Grants } from '../../capabilities/contract.ts'
 import type { JsonObject } from '../../json.ts'
 import type { ExecutionContext } from '../../kernel/chain/primitive.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { ErrorBody, ErrorCode, ValidationError } from '../../kernel/errors.ts'
-import type { CostLimits, DirectiveDefinition } from '../../kernel/items/item.ts'
+import type { CostLimits, DirectiveDefinition, Item } from '../../kernel/items/item.ts'
 import { directiveGaps } from '../../kernel/items/directive-gaps.ts'
 import { nanoFromUsd, ratesOf } from './prices.ts'
 import type { HarnessServices, ModelTarget } from './services.ts'
+import { plannedGrants } from './spawn-permission.ts'
 import { callingThread } from './thread-access.ts'
 
 /** A directive that has everything a thread needs. */
 export interface SpawnPlan {
   readonly directive: DirectiveDefinition
+  /** What its token will grant: declared, and within what the spawning thread has. */
+  readonly grants: Grants
   readonly cost: CostLimits
   readonly target: ModelTarget
   /** Null draws on the nearest capped ancestor: no `max_cost_usd`, or one that only warns. */
@@ -30,7 +34,7 @@ export async function planSpawn(
   name: string,
   inputs: JsonObject,
 ): Promise<SpawnPlan> {
-  const directive = await findDirective(services, name)
+  const { directive, item } = await findDirective(services, name)
   const { cost } = directive
   const errors: ValidationError[] = directiveGaps(directive).map(({ field, reason, fix }) => ({
     field,
@@ -41,9 +45,11 @@ export async function planSpawn(
   if (target !== null && !priced && isCapped(services, context, cost)) errors.push(unknownPrice(target))
   if (errors.length > 0 || cost === null || target === null) throw invalidDirective(name, errors, priced ? null : 'UNKNOWN_PRICE')
   await assertRunnable(services, context, name, inputs)
+  const grants = await plannedGrants({ services, context }, directive, item)
   const ownCap = cost.max_cost_usd !== undefined && cost.on_exceeded !== 'warn'
   return {
     directive,
+    grants,
     cost,
     target,
     grantedNano: ownCap ? nanoFromUsd(cost.max_cost_usd) : null,
@@ -56,9 +62,13 @@ export async function planSpawn(
  *
  * @throws {KiwiError} ITEM_NOT_FOUND, ITEM_UNAVAILABLE, ITEM_UNSIGNED, ITEM_CHANGED.
  */
-export async function findDirective(services: HarnessServices, name: string): Promise<DirectiveDefinition> {
-  const { state } = await services.kernel.require('directive', name)
-  if (state.kind === 'available' && state.definition.kind === 'directive') return state.definition
+export async function findDirective(
+  services: HarnessServices,
+  name: string,
+): Promise<{ readonly directive: DirectiveDefinition; readonly item: Item }> {
+  const item = await services.kernel.require('directive', name)
+  const { state } = item
+  if (state.kind === 'available' && state.definition.kind === 'directive') return { directive: state.definition, item }
   throw new KiwiError('INTERNAL', `The kernel gave something else than the directive ${name}.`)
 }
 

@@ -34,6 +34,7 @@ const OWN_CODES: ReadonlySet<ErrorCode> = new Set([
   'INVALID_THREAD_ID',
   'THREAD_ID_COLLISION',
   'SPAWN_FAILED',
+  'PERMISSION_DENIED',
 ])
 
 /**
@@ -105,7 +106,7 @@ function requestOf(
   call: SpawnCall,
   chosen: { readonly threadId: string; readonly harness: string; readonly plan: SpawnPlan },
 ): SpawnRequest {
-  const { cost, target, directive, grantedNano, guarantee } = chosen.plan
+  const { cost, target, directive, grants, grantedNano, guarantee } = chosen.plan
   return {
     threadId: chosen.threadId,
     directiveId: call.directive_name,
@@ -119,8 +120,8 @@ function requestOf(
     guarantee,
     options: {},
     costBudget: { ...cost, model: target.model, provider: target.provider, model_tool: target.tool },
-    // A permission tag is plain data; its interface only lacks an index signature.
-    permissionContext: { declared: (directive.permissions ?? []) as unknown as JsonObject[] },
+    // Permission tags and grants are plain data; their interfaces only lack an index signature.
+    permissionContext: { declared: directive.permissions ?? [], grants } as unknown as JsonObject,
   }
 }
 

@@ -59,6 +59,8 @@ export interface SafetyData {
   readonly warned: readonly string[]
   /** Answers in a row that brought the work no further: cut, empty, refused or full. */
   readonly fruitless: number
+  /** Turns in a row in which every call was denied; absent in states of earlier versions. */
+  readonly denied?: number
   /** Turns in a row in which the money was taken by a sibling between the look and the reservation. */
   readonly outbid: number
   readonly clock: Clock

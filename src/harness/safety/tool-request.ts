@@ -1,3 +1,4 @@
+import type { ItemQuestion } from '../../capabilities/contract.ts'
 import type { Json, JsonObject } from '../../json.ts'
 import { createSchemaValidation } from '../../kernel/chain/schema-validation.ts'
 import type { SchemaValidation } from '../../kernel/chain/schema-validation.ts'
@@ -27,6 +28,9 @@ export interface RunnableCall {
   readonly call: ToolCall
   /** Id of the inner tool or item for `execute`, else the verb: what transcripts, effects and loops go by. */
   readonly item: string
+  readonly verb: Verb
+  /** The item that the call names, for the first look at its permissions; null when it names none that is there. */
+  readonly question: ItemQuestion | null
   readonly parameters: JsonObject
   readonly effect: Effect
   /** Repeating it is its purpose, so it is no loop. */
@@ -90,6 +94,7 @@ async function runnable(
     kind: 'runnable',
     call,
     item,
+    verb,
     parameters,
     ...(await natureOf(deps.kernel, verb, request)),
     helpSignal,
@@ -106,20 +111,23 @@ function recorded({ action }: HelpSignal): MetaToolResult {
   return { success: true, action, recorded: true, message }
 }
 
-/** The effect and loop rule of a call: for `execute` those of the inner tool. */
+/** The effect and loop rule of a call, for `execute` those of the inner tool, and the item that it is about. */
 async function natureOf(
   kernel: Kernel,
   verb: Verb,
   request: MetaToolRequest,
-): Promise<{ readonly effect: Effect; readonly poll: boolean }> {
+): Promise<Pick<RunnableCall, 'effect' | 'poll' | 'question'>> {
+  const { item_type: itemType, item_id: itemId } = request
+  if ((verb !== 'execute' && verb !== 'load') || itemType === undefined || itemId === undefined)
+    return { effect: 'pure', poll: false, question: null }
+  const item = await kernel.find(itemType, itemId, request.source ?? 'all')
+  const question: ItemQuestion = { itemType, itemId, category: item.category }
   // Loading into a destination copies a file.
-  if (verb === 'load' && request.destination !== undefined) return { effect: 'idempotent', poll: false }
-  if (verb !== 'execute' || request.item_type !== 'tool' || request.item_id === undefined) return { effect: 'pure', poll: false }
-  const item = await kernel.find('tool', request.item_id, request.source ?? 'all')
+  if (verb === 'load') return { effect: request.destination === undefined ? 'pure' : 'idempotent', poll: false, question }
   const definition = item.state.kind === 'available' ? item.state.definition : null
   // What is not available does not run; the kernel's answer says why.
-  if (definition?.kind !== 'tool') return { effect: 'pure', poll: false }
-  return { effect: definition.effect, poll: definition.loop?.['poll'] === true }
+  if (definition?.kind !== 'tool') return { effect: 'pure', poll: false, question }
+  return { effect: definition.effect, poll: definition.loop?.['poll'] === true, question }
 }
 
 function refuseReserved(given: JsonObject): void {
@@ -143,6 +151,13 @@ function itemOf(call: ToolCall): string {
 }
 
 function unknownTool(name: string): KiwiError {
+  if (name === 'sign') {
+    return new KiwiError('PERMISSION_DENIED', 'A thread does not sign: a signature says that a person has read the item.', {
+      facts: { missing: ['kiwi-mcp.sign'] },
+      suggestion:
+        'Ask for it: help {"action": "escalate", "reason": "please sign …"} with type and id; a person then runs kiwi sign TYPE ID.',
+    })
+  }
   return new KiwiError('INVALID_REQUEST', `There is no tool "${name.slice(0, 64)}". The tools are ${VERBS.join(', ')}.`, {
     suggestion: `To run an item: execute {"item_type": "tool", "item_id": ${JSON.stringify(name.slice(0, 64))}, "parameters": {…}}.`,
   })

@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '../../json.ts'
 import { KiwiError, toEnvelope } from '../../kernel/errors.ts'
-import type { MetaToolResult } from '../../kernel/contract.ts'
+import type { ExecutionContext } from '../../kernel/chain/primitive.ts'
+import type { MetaToolResult, Permission } from '../../kernel/contract.ts'
 import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../threads/engine.ts'
 import type { ToolCall } from '../base/conversation.ts'
 import { runToolCalls } from '../base/tool-calls.ts'
@@ -21,6 +22,8 @@ export interface CallOutcome {
   readonly escalated: boolean
   /** Counts against `max_tool_calls`: it ran, or may have run. */
   readonly counted: boolean
+  /** It lacked a permission, so nothing ran. */
+  readonly denied: boolean
   /** What the end of the turn must still write: answers to calls that had no step. */
   readonly commit: Commit | null
 }
@@ -33,6 +36,8 @@ interface ToolFacts {
   readonly trace: CallTrace | null
   readonly park: { readonly for: readonly string[]; readonly untilMs: number } | null
   readonly counted: boolean
+  /** Absent in steps of earlier versions. */
+  readonly denied?: boolean
 }
 
 export interface ToolStepsInput {
@@ -75,10 +80,10 @@ async function runStep(input: ToolStepsInput, call: PreparedCall, index: number)
   // `refused` needs a reservation, which a tool step never makes.
   if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
   // The value of this step is always ToolFacts: `execute` or `reject` wrote it.
-  const { trace, park, counted } = outcome.value as unknown as ToolFacts
+  const { trace, park, counted, denied = false } = outcome.value as unknown as ToolFacts
   const parked = park === null ? null : { callId: call.call.id, tool: call.item, waitFor: park.for, untilMs: park.untilMs }
   const escalated = call.kind === 'runnable' && call.helpSignal?.action === 'escalate'
-  return { item: call.item, trace, parked, escalated, counted, commit: null }
+  return { item: call.item, trace, parked, escalated, counted, denied, commit: null }
 }
 
 function runOptions({ millisecondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
@@ -110,23 +115,17 @@ async function execute(
   call: RunnableCall,
   meta: StepMeta,
 ): Promise<{ readonly value: Json; readonly commit: Commit }> {
-  const { ctx, services } = input
-  const result = await resultOf(call, {
-    projectPath: services.kernel.projectPath,
-    signal: meta.signal,
-    __thread_id: ctx.threadId,
-    __directive_id: ctx.start.directiveId,
-    __idempotency_key: meta.idempotencyKey,
-    services: { kiwi: services },
-  })
+  const { ctx } = input
+  const result = await resultOf(input, call, meta)
   // An interrupted or superseded step leaves no result; one that only ran out of time has the tool's own answer.
   if (ctx.signal.aborted) ctx.signal.throwIfAborted()
   const park = result.success ? parkOf(result['result'], ctx) : null
   const text = shown(result)
   const trace = call.poll || park !== null ? null : traceOf(call.item, call.parameters, hash(text))
-  const facts: ToolFacts = { trace, park, counted: true }
+  const denial = denialEvents(call.item, result)
+  const facts: ToolFacts = { trace, park, counted: true, denied: denial.length > 0 }
   const told = park === null ? answer(ctx, call, text, !result.success) : {}
-  const events = [...(told.events ?? []), ...helpEvents(call)]
+  const events = [...denial, ...(told.events ?? []), ...helpEvents(call)]
   const commit: Commit = { ...told, ...(events.length === 0 ? {} : { events }), usage: { tool_calls: 1 } }
   // ToolFacts holds only JSON values.
   return { value: facts as unknown as Json, commit }
@@ -136,12 +135,52 @@ function helpEvents({ helpSignal }: RunnableCall): readonly NewEvent[] {
   return helpSignal === null ? [] : [{ type: 'status', payload: { help: helpSignal.action, reason: helpSignal.reason } }]
 }
 
-async function resultOf(call: RunnableCall, context: Parameters<RunnableCall['run']>[0]): Promise<MetaToolResult> {
+/**
+ * Runs the call under the thread's token, after a first look at whether the thread may make it at all. The tool layer looks again, with the
+ * real parameters, just before anything happens.
+ */
+async function resultOf({ services, ctx }: ToolStepsInput, call: RunnableCall, meta: StepMeta): Promise<MetaToolResult> {
   try {
-    return await call.run(context)
+    const context: ExecutionContext = {
+      projectPath: services.kernel.projectPath,
+      signal: meta.signal,
+      __auth: await services.authority?.current(ctx.threadId),
+      __thread_id: ctx.threadId,
+      __directive_id: ctx.start.directiveId,
+      __idempotency_key: meta.idempotencyKey,
+      services: { kiwi: services },
+    }
+    const first = await services.gate.check({ verb: call.verb, item: call.question, context })
+    return first.permitted ? await call.run(context) : denied(call, first).toEnvelope()
   } catch (error) {
     return toEnvelope(error)
   }
+}
+
+function denied({ verb, item }: RunnableCall, answer: Extract<Permission, { permitted: false }>): KiwiError {
+  const what = item === verb ? verb : `${verb} of ${item}`
+  return new KiwiError(
+    answer.code ?? 'PERMISSION_DENIED',
+    `This thread may not do this: ${what} needs ${answer.missing.join(' and ')}, which its directive does not declare.`,
+    { facts: { missing: answer.missing }, suggestion: answer.suggestion },
+  )
+}
+
+const DENIALS: ReadonlySet<string> = new Set(['PERMISSION_DENIED', 'TOKEN_INVALID', 'ADDRESS_DENIED', 'SECRET_IN_PARAMETERS'])
+
+/** What was denied stands in the log as an event of its own, wherever on the way it was denied. */
+function denialEvents(tool: string, result: MetaToolResult): readonly NewEvent[] {
+  if (result.success) return []
+  const { code, cause, message, suggestion } = result.error
+  const denial = [code, cause?.code].find((one) => one !== undefined && DENIALS.has(one))
+  if (denial === undefined) return []
+  const { missing } = result.error
+  return [
+    {
+      type: 'permission_denied',
+      payload: { tool, code: denial, missing: Array.isArray(missing) ? missing.map(String) : null, message, suggestion },
+    },
+  ]
 }
 
 /** What the model reads: the tool's own value, or the error. The envelope around a value says nothing that the model did not send. */
@@ -175,6 +214,7 @@ function unknownOutcome(ctx: TurnContext, call: PreparedCall): CallOutcome {
     parked: null,
     escalated: false,
     counted: true,
+    denied: false,
     commit: { ...answer(ctx, call, text, true), usage: { tool_calls: 1 } },
   }
 }
@@ -184,11 +224,17 @@ function reject(
   ctx: TurnContext,
   call: Extract<PreparedCall, { kind: 'rejected' }>,
 ): { readonly value: Json; readonly commit: Commit } {
-  const text = JSON.stringify(call.error.toEnvelope())
+  const envelope = call.error.toEnvelope()
+  const text = JSON.stringify(envelope)
   const result = answer(ctx, call, text, true)
-  const facts: ToolFacts = { trace: traceOf(call.item, call.call.arguments, hash(text)), park: null, counted: false }
+  const denial = denialEvents(call.item, envelope)
+  const trace = traceOf(call.item, call.call.arguments, hash(text))
+  const facts: ToolFacts = { trace, park: null, counted: false, denied: denial.length > 0 }
   // ToolFacts holds only JSON values.
-  return { value: facts as unknown as Json, commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] } }
+  return {
+    value: facts as unknown as Json,
+    commit: { ...result, events: [callEvent(call), ...denial, ...(result.events ?? [])] },
+  }
 }
 
 function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
@@ -199,6 +245,7 @@ function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
     parked: null,
     escalated: false,
     counted: false,
+    denied: false,
     commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
   }
 }
