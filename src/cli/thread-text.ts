@@ -113,6 +113,8 @@ export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, wi
     case 'stream_error':
       // Never cut: the end of the message says what to do.
       return `  ! ${terminalLine([type, text('code'), text('message')].filter((part) => part !== '').join(' '))}`
+    case 'permission_denied':
+      return `  ⊘ ${clip(`denied ${text('tool')}: ${missingOf(payload)}`, width - 4)}`
     case 'context_warning':
     case 'limit_warning':
     case 'loop_detected':
@@ -122,4 +124,12 @@ export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, wi
     default:
       return null
   }
+}
+
+/** What a denied call lacked, as one text. */
+export function missingOf(payload: JsonObject): string {
+  const missing = payload['missing']
+  const message = payload['message']
+  if (Array.isArray(missing) && missing.length > 0) return missing.map(String).join(', ')
+  return typeof message === 'string' ? message : ''
 }

@@ -88,7 +88,7 @@ export interface ThreadsClient {
   list(query?: ThreadQuery): readonly ThreadRow[]
   events(
     threadId: string,
-    options?: { readonly sinceSeq?: number; readonly limit?: number; readonly last?: number },
+    options?: { readonly sinceSeq?: number; readonly limit?: number; readonly last?: number; readonly type?: string },
   ): readonly ThreadEventRow[]
   messages(threadId: string, options?: { readonly sinceSeq?: number; readonly limit?: number }): readonly StoredMessage[]
   /** Refuses what the status table does not allow. Answers when the row is durable; the effect comes at the next turn boundary. */

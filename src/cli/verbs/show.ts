@@ -1,21 +1,26 @@
-import type { ThreadRow } from '../../threads/threads-client.ts'
+import type { Json, JsonObject } from '../../json.ts'
+import type { ThreadRow, ThreadsClient } from '../../threads/threads-client.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
-import { dollars, fields, numberIn, widthOf } from '../format.ts'
-import { eventLine, resultText, saidIn, statusOf, tokensOf } from '../thread-text.ts'
+import { clip, dollars, fields, numberIn, widthOf } from '../format.ts'
+import { eventLine, missingOf, resultText, saidIn, statusOf, tokensOf } from '../thread-text.ts'
 
 const LAST_EVENTS = 10
+const MOST_DENIALS = 20
 
-/** `kiwi show ID`: everything about one thread in one screen; JSON is the registry row with `events`. */
+/** `kiwi show ID`: everything about one thread in one screen; JSON is the registry row with `capabilities`, `denials` and `events`. */
 export async function show(context: CliContext, threadId: string): Promise<ExitCode> {
   return withKiwi(context, async (kiwi) => {
     const threads = kiwi.threads(context.projectPath)
     const row = threads.get(threadId)
     const events = threads.events(threadId, { last: LAST_EVENTS })
+    const denials = deniedCalls(threads, threadId)
     const width = widthOf(process.stdout, 160)
-    context.output.data({ ...row, events }, () =>
+    context.output.data({ ...row, capabilities: capabilitiesOf(row), denials, events }, () =>
       [
         rowText(row),
+        ...capabilityLines(row),
+        ...denialLines(denials, width),
         '',
         'last events',
         ...events.map((event) => `  ${eventLine(event, width - 2, saidIn(threads, event))}`),
@@ -36,7 +41,6 @@ function rowText(row: ThreadRow): string {
     ['tokens', `${tokensOf(usage)} (${usageText(usage)})`],
     ['cost', dollars(numberIn(usage, 'cost_nano'))],
     ['budget', `${JSON.stringify(row.cost_budget)}, ${row.guarantee}`],
-    ['permissions', JSON.stringify(row.permission_context)],
     ['parent', row.parent_thread_id],
     ['root', row.root_thread_id === row.thread_id ? null : row.root_thread_id],
     ['created', row.created_at],
@@ -44,6 +48,46 @@ function rowText(row: ThreadRow): string {
     ['ended', row.ended_at],
     ['transcript', row.transcript_path],
   ])
+}
+
+/** What the thread's token grants, by capability. */
+function capabilitiesOf({ permission_context: context }: ThreadRow): JsonObject {
+  const grants = context['grants']
+  return isObject(grants) && isObject(grants['capabilities']) ? grants['capabilities'] : {}
+}
+
+function capabilityLines(row: ThreadRow): readonly string[] {
+  const entries = Object.entries(capabilitiesOf(row))
+  if (entries.length === 0) return ['', 'capabilities', '  none']
+  const scopes = (value: Json): string => (Array.isArray(value) ? value.map((scope) => JSON.stringify(scope)).join(', ') : '')
+  return ['', 'capabilities', ...entries.map(([name, value]) => `  ${name.padEnd(18)} ${scopes(value)}`.trimEnd())]
+}
+
+type Denial = { readonly ts: string; readonly tool: Json; readonly missing: string; readonly suggestion: Json }
+
+/** Newest last. */
+function deniedCalls(threads: ThreadsClient, threadId: string): readonly Denial[] {
+  return threads
+    .events(threadId, { type: 'permission_denied', last: MOST_DENIALS })
+    .map(({ ts, payload }) => ({
+      ts,
+      tool: payload['tool'] ?? null,
+      missing: missingOf(payload),
+      suggestion: payload['suggestion'] ?? null,
+    }))
+}
+
+function denialLines(denials: readonly Denial[], width: number): readonly string[] {
+  if (denials.length === 0) return []
+  return [
+    '',
+    'denied',
+    ...denials.map(({ ts, tool, missing }) => `  ${clip(`${ts.slice(11, 19)}  ${String(tool)}: ${missing}`, width - 2)}`),
+  ]
+}
+
+function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function usageText(usage: ThreadRow['total_usage']): string {

@@ -27,7 +27,7 @@ export function accessibleThread(
     `Thread ${caller} may not act on thread ${threadId}: it is not one of its descendants.`,
     {
       facts: { thread_id: threadId, caller_thread_id: caller, missing: ['a thread that this thread spawned'] },
-      suggestion: 'Use the ids that thread_directive gave you; thread_registry with action query lists them.',
+      suggestion: 'Use the ids that thread_directive gave you.',
     },
   )
 }

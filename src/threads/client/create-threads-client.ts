@@ -58,7 +58,8 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     events(threadId, range = {}) {
       getThread(store, threadId)
       const last = range.last === undefined ? {} : { last: page(range.last) }
-      return listEvents(store, threadId, { sinceSeq: range.sinceSeq ?? 0, limit: page(range.limit ?? 1_000), ...last })
+      const type = range.type === undefined ? {} : { type: range.type }
+      return listEvents(store, threadId, { sinceSeq: range.sinceSeq ?? 0, limit: page(range.limit ?? 1_000), ...last, ...type })
     },
     messages(threadId, range = {}) {
       getThread(store, threadId)

@@ -80,18 +80,14 @@ export function listThreads(store: Store, query: ThreadQuery): readonly ThreadRo
 export function listEvents(
   store: Store,
   threadId: string,
-  range: { readonly sinceSeq: number; readonly limit: number; readonly last?: number },
+  range: { readonly sinceSeq: number; readonly limit: number; readonly last?: number; readonly type?: string },
 ): readonly ThreadEventRow[] {
-  if (range.last !== undefined) {
-    const rows = store
-      .statement('SELECT * FROM thread_events WHERE thread_id = ? AND seq > ? ORDER BY seq DESC LIMIT ?')
-      .all(threadId, range.sinceSeq, range.last)
-    return rows.toReversed().map(toEventRow)
-  }
+  const typed = range.type === undefined ? '' : ' AND event_type = ?'
+  const order = range.last === undefined ? 'seq' : 'seq DESC'
   const rows = store
-    .statement('SELECT * FROM thread_events WHERE thread_id = ? AND seq > ? ORDER BY seq LIMIT ?')
-    .all(threadId, range.sinceSeq, range.limit)
-  return rows.map(toEventRow)
+    .statement(`SELECT * FROM thread_events WHERE thread_id = ? AND seq > ?${typed} ORDER BY ${order} LIMIT ?`)
+    .all(threadId, range.sinceSeq, ...(range.type === undefined ? [] : [range.type]), range.last ?? range.limit)
+  return (range.last === undefined ? rows : rows.toReversed()).map(toEventRow)
 }
 
 export function listMessages(

@@ -9,6 +9,7 @@ export const __version__ = '1.0.0'
 export const __executor_id__ = 'node'
 export const __category__ = 'threads'
 export const __description__ = 'Pause a thread at its next turn. resume_thread lets it go on.'
+export const __requires__ = ['thread.orchestrate'] as const
 export const __effect__ = 'idempotent'
 export const PARAMETERS: JsonObject = {
   type: 'object',

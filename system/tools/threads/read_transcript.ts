@@ -9,6 +9,7 @@ export const __executor_id__ = 'node'
 export const __category__ = 'threads'
 export const __description__ =
   'Read what a thread did so far, also while it runs: its last events with their messages, or, with call_id, the whole output of one tool call in pages.'
+export const __requires__ = ['thread.orchestrate'] as const
 export const __effect__ = 'pure'
 export const __loop__ = { poll: true }
 export const PARAMETERS: JsonObject = {

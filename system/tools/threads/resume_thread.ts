@@ -10,6 +10,7 @@ export const __executor_id__ = 'node'
 export const __category__ = 'threads'
 export const __description__ =
   'Let a paused or waiting thread go on, with a message for it and, where a limit was reached, more of what it lacks.'
+export const __requires__ = ['thread.orchestrate'] as const
 export const __effect__ = 'idempotent'
 export const PARAMETERS: JsonObject = {
   type: 'object',

@@ -11,6 +11,7 @@ export const __executor_id__ = 'node'
 export const __category__ = 'threads'
 export const __description__ =
   'Run a directive in the background on a managed thread. Answers at once with a thread_id; get the result with wait_thread.'
+export const __requires__ = ['thread.orchestrate'] as const
 // Inside a thread the id follows from the step, so a repeated step finds the child it made.
 export const __effect__ = 'idempotent'
 export const PARAMETERS: JsonObject = {

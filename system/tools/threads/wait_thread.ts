@@ -10,6 +10,7 @@ export const __executor_id__ = 'node'
 export const __category__ = 'threads'
 export const __description__ =
   'Wait until threads have ended and get their results. Outside a thread it also answers when one needs a person, and after at most 44 seconds: call it again while settled is false. Inside a thread, waiting for children costs no turn and no money.'
+export const __requires__ = ['thread.orchestrate'] as const
 export const __effect__ = 'pure'
 export const __loop__ = { poll: true }
 export const PARAMETERS: JsonObject = {
