@@ -1,6 +1,6 @@
 import type { JsonObject } from '../json.ts'
 import type { ExecutionContext, Primitive } from './chain/primitive.ts'
-import type { Grant } from '../primitives/sandbox/contract.ts'
+import type { Grant, SandboxMode } from '../primitives/sandbox/contract.ts'
 import type { ErrorCode, ErrorEnvelope } from './errors.ts'
 import type { CapabilityDeclaration, Item, ItemProblem, ItemType, Requirement, Space } from './items/item.ts'
 
@@ -21,7 +21,7 @@ export interface MetaToolRequest {
 
 export type MetaToolResult =
   | ({ readonly success: true } & Readonly<Record<string, unknown>>)
-  | (ErrorEnvelope & { readonly result?: unknown })
+  | (ErrorEnvelope & { readonly result?: unknown; readonly sandbox?: SandboxMode })
 
 /**
  * Asked before an item is shown, loaded, signed or executed; the answer is obeyed. The kernel does not know why. For one call of a tool it is

@@ -16,8 +16,14 @@ export interface CallPlan {
   readonly template: CompiledTemplate | null
   /** JSON Schema of the parameters a caller may give. */
   readonly schema: JsonObject
-  /** What the links up to the runtime tool require, of the caller's parameters. */
+  /** What the links before the runtime tool and the primitive require, of the caller's parameters. */
   readonly requires: readonly Requirement[]
+  /** What the primitive requires of its rendered configuration; empty for one called directly, whose parameters are its configuration. */
+  readonly primitiveRequires: readonly Requirement[]
+  /** What all links require together. */
+  readonly chainRequires: readonly Requirement[]
+  /** Renders, under `stream.destinations`, those sink destinations that take no parameter: they stand in signed files as they are. */
+  readonly fixedDestinations: CompiledTemplate | null
   /** The runtime tool behind the leaf, when another link stands before it: it has parameters of its own, and requires things of those. */
   readonly wrapped: { readonly module: Link; readonly requires: readonly Requirement[] } | null
   readonly isOptional: (parameter: string) => boolean
@@ -25,14 +31,10 @@ export interface CallPlan {
 
 /** @throws {KiwiError} TOOL_CHAIN_FAILED with the link and config path of a template or key that cannot be used. */
 export function planCall(chain: Chain): CallPlan {
-  const at = chain.links.findIndex((link, index) => index > 0 && link.tool.module)
-  const module = chain.links[at]
-  const wrapped = module === undefined ? null : { module, requires: requiresOf(chain.links.slice(at)) }
-  const requires = requiresOf(module === undefined ? chain.links : chain.links.slice(0, at))
-  if (chain.leaf === chain.primitive) {
-    const schema = chain.primitive.tool.configSchema ?? { type: 'object' }
-    return { chain, config: chain.primitive.tool.config, template: null, schema, requires, wrapped, isOptional: () => false }
-  }
+  if (chain.leaf === chain.primitive) return planDirect(chain)
+  const before = chain.links.slice(0, -1)
+  const at = before.findIndex((link, index) => index > 0 && link.tool.module)
+  const module = before[at]
   const { config, template } = compileChain(chain)
   const schema = callSchema(chain, config, template.parameterPaths)
   const undeclared = schema['additionalProperties'] === false ? undeclaredName(template, schema) : null
@@ -47,10 +49,46 @@ export function planCall(chain: Chain): CallPlan {
     config,
     template,
     schema,
-    requires,
-    wrapped,
+    requires: unionOfRequirements((module === undefined ? before : before.slice(0, at)).map(requirementsOf)),
+    primitiveRequires: chain.primitive.tool.requires,
+    chainRequires: unionOfRequirements(chain.links.map(requirementsOf)),
+    fixedDestinations: compileFixedDestinations(config),
+    wrapped: module === undefined ? null : { module, requires: unionOfRequirements(before.slice(at).map(requirementsOf)) },
     isOptional: (name) => Object.hasOwn(properties, name) && !required.has(name),
   }
+}
+
+function planDirect(chain: Chain): CallPlan {
+  const { config, configSchema, requires } = chain.primitive.tool
+  return {
+    chain,
+    config,
+    template: null,
+    schema: configSchema ?? { type: 'object' },
+    requires,
+    primitiveRequires: [],
+    chainRequires: requires,
+    fixedDestinations: null,
+    wrapped: null,
+    isOptional: () => false,
+  }
+}
+
+/** Each requirement once, in the order of the first that names it. */
+export function unionOfRequirements(lists: readonly (readonly Requirement[])[]): readonly Requirement[] {
+  return [...new Map(lists.flat().map((requirement) => [JSON.stringify(requirement), requirement])).values()]
+}
+
+function requirementsOf({ tool }: Link): readonly Requirement[] {
+  return tool.requires
+}
+
+function compileFixedDestinations(config: JsonObject): CompiledTemplate | null {
+  const written = mapOf(config['stream'])['destinations']
+  const fixed = (Array.isArray(written) ? written : []).filter(
+    (destination) => compileTemplate({ stream: { destinations: [destination] } }).parameterPaths.size === 0,
+  )
+  return fixed.length === 0 ? null : compileTemplate({ stream: { destinations: fixed } })
 }
 
 /**
@@ -136,13 +174,6 @@ function undeclaredName(
   const declared = mapOf(schema['properties'])
   for (const [name, path] of template.parameterPaths) if (!Object.hasOwn(declared, name)) return { name, path }
   return null
-}
-
-function requiresOf(links: readonly Link[]): readonly Requirement[] {
-  const byText = new Map(
-    links.flatMap(({ tool }) => tool.requires).map((requirement) => [JSON.stringify(requirement), requirement]),
-  )
-  return [...byText.values()]
 }
 
 function mapOf(value: Json | undefined): JsonObject {

@@ -3,7 +3,7 @@
  * sinks, call the primitive.
  *
  * E1. What runs was verified: definitions and modules come from the bytes whose signature was checked, for every link.
- * E2. Nothing happens before `authorize` agreed, and it sees the parameters that will be used.
+ * E2. Nothing happens before `authorize` agreed to every part of the call, and it sees the parameters that will be used.
  * E3. Every sink is closed exactly once: by the primitive that streams into it, otherwise here.
  */
 import { importVerified } from '../../primitives/runtime/verified-module.ts'
@@ -11,14 +11,15 @@ import type { AttachedSink } from '../../primitives/http-client/contract.ts'
 import type { JsonObject } from '../../json.ts'
 import type { Authorize, MetaToolResult } from '../contract.ts'
 import { KiwiError } from '../errors.ts'
-import type { Item } from '../items/item.ts'
+import type { Item, Requirement } from '../items/item.ts'
 import { TemplateError } from '../template/placeholder.ts'
-import { type CallPlan, configError, planCall } from './call-plan.ts'
+import { askForPart, type CallPart } from './call-permission.ts'
+import { type CallPlan, configError, planCall, unionOfRequirements } from './call-plan.ts'
 import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
 import type { ExecutionContext, Primitive, PrimitiveCall, PrimitiveOutcome } from './primitive.ts'
 import { type Chain, type Link, resolveChain } from './resolve-chain.ts'
 import { createSchemaValidation, withDefaults, type SchemaValidation } from './schema-validation.ts'
-import { closeSinks, makeSinks } from './sinks.ts'
+import { closeSinks, destinationsOf, makeSinks, sinkCalls } from './sinks.ts'
 import type { TrustedItems } from './trusted-items.ts'
 
 export interface ExecutorOptions {
@@ -35,6 +36,15 @@ export interface Executor {
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
 }
 
+type PreparedCall = Omit<PrimitiveCall, 'sinks'>
+
+/** A call that is rendered and checked but not yet permitted. */
+interface ReadyCall extends Omit<PreparedCall, 'context'> {
+  /** Everything beside the tool itself that is asked for on its own. */
+  readonly parts: readonly CallPart[]
+  readonly sinkRequires: readonly (readonly Requirement[])[]
+}
+
 /** Far more than a project has tools. */
 const MAX_PLANS = 2_000
 
@@ -42,23 +52,49 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
   const validation = createSchemaValidation()
   const plans = createPlans(items)
 
-  const prepare = async (plan: CallPlan, given: JsonObject, context: ExecutionContext): Promise<Omit<PrimitiveCall, 'sinks'>> => {
+  const prepare = async (plan: CallPlan, given: JsonObject, context: ExecutionContext): Promise<PreparedCall> => {
+    const { chain } = plan
     const parameters = await checkedParameters(validation, plan, given)
-    await assertPermitted(authorize, plan.chain, { requires: plan.requires, parameters, context })
+    const readied = await settled(readyCall(plan, { parameters, context }))
+    const sinks = readied.kind === 'ready' ? readied.call.sinkRequires : []
+    const reach = { chain: chain.ids, chainRequires: unionOfRequirements([plan.chainRequires, ...sinks]), context }
+    // Called directly, a primitive is about what its file and the caller's parameters make together.
+    const own = plan.template === null ? { ...plan.config, ...parameters } : parameters
+    let grant = await askForPart(authorize, { item: chain.leaf.verified.item, requires: plan.requires, parameters: own }, reach)
+    // What is wrong with its configuration is told only to those who may execute the tool.
+    if (readied.kind === 'failed') throw readied.error
+    const { parts, sinkRequires: _asked, ...call } = readied.call
+    for (const part of parts) grant = await askForPart(authorize, part, reach)
+    return { ...call, context: grant === undefined ? context : { ...context, __grant: grant } }
+  }
+
+  /** Renders and checks everything that the call will use. Opens, makes and sends nothing (E2). */
+  const readyCall = async (
+    plan: CallPlan,
+    { parameters, context }: { readonly parameters: JsonObject; readonly context: ExecutionContext },
+  ): Promise<ReadyCall> => {
+    const { chain, wrapped, primitiveRequires } = plan
+    const { item } = chain.leaf.verified
     const config = await renderedConfig(validation, plan, { parameters, env: (name) => env(name, context) })
-    if (plan.wrapped === null) {
-      const { leaf } = plan.chain
-      return { config, parameters, context, ...(leaf.tool.module ? { runtimeTool: runtimeToolOf(leaf) } : {}) }
+    const ofPrimitive = { item, requires: primitiveRequires, parameters: config }
+    const sinks = await shapedSinks(items, plan, { config, env: (name) => env(name, context) })
+    const others = [ofPrimitive].filter(({ requires }) => requires.length > 0)
+    const reach = { config, sinkRequires: sinks.map(({ requires }) => requires) }
+    if (wrapped === null) {
+      const code = chain.leaf.tool.module ? { runtimeTool: runtimeToolOf(chain.leaf) } : {}
+      return { ...reach, parameters, parts: [...others, ...sinks], ...code }
     }
-    const { module, requires } = plan.wrapped
-    const inner = await wrappedParameters(validation, plan.chain, { module, config, parameters })
+    const inner = await wrappedParameters(validation, chain, { module: wrapped.module, config, parameters })
     // What a runtime tool requires is about its own parameters, not those of the tool file before it.
-    await assertPermitted(authorize, plan.chain, { requires, parameters: inner, context })
-    return { config, parameters: inner, context, runtimeTool: runtimeToolOf(module) }
+    const ofModule = { item, requires: wrapped.requires, parameters: inner }
+    const asked = [ofModule, ...others].filter(({ requires }) => requires.length > 0)
+    return { ...reach, parameters: inner, parts: [...asked, ...sinks], runtimeTool: runtimeToolOf(wrapped.module) }
   }
 
   return {
-    async execute(toolId, given, context) {
+    async execute(toolId, given, callerContext) {
+      // A grant comes from `authorize` alone, whatever the caller brings.
+      const { __grant: _forged, ...context } = callerContext
       const { __sinks: callerSinks = [] } = context
       let sinks: readonly AttachedSink[] = callerSinks
       let taken = false
@@ -141,19 +177,34 @@ function parameterError(chain: Chain, link: Link, violations: Awaited<ReturnType
   })
 }
 
-async function assertPermitted(
-  authorize: Authorize | undefined,
-  chain: Chain,
-  call: Pick<Parameters<Authorize>[0], 'requires' | 'parameters' | 'context'>,
-): Promise<void> {
-  const { id, category } = chain.leaf.verified.item
-  const answer = await authorize?.({ verb: 'execute', itemType: 'tool', itemId: id, category, ...call })
-  if (answer === undefined || answer.permitted) return
-  throw new KiwiError('PERMISSION_DENIED', `"${id}" may not be executed here: ${answer.missing.join(', ')} is missing.`, {
-    chain: chain.ids,
-    suggestion: answer.suggestion,
-    facts: { missing: answer.missing },
-  })
+/**
+ * The sinks that are the caller's doing, as calls of their tools: all of a primitive called directly, otherwise those whose destination does not
+ * stand in a signed file as it is.
+ */
+async function shapedSinks(
+  items: TrustedItems,
+  { chain, template, fixedDestinations }: CallPlan,
+  { config, env }: { readonly config: JsonObject; readonly env: (name: string) => string | undefined },
+): Promise<readonly CallPart[]> {
+  if (config['mode'] !== 'stream') return []
+  const fixed = template === null ? undefined : fixedDestinations?.render({ parameters: {}, isOptional: () => false, env })
+  const texts = new Set(fixed === undefined ? [] : destinationsOf(fixed).map((destination) => JSON.stringify(destination)))
+  try {
+    const calls = await sinkCalls(items, config, (destination) => texts.has(JSON.stringify(destination)))
+    return calls.map(({ item, requires, options }) => ({ item, requires, parameters: options }))
+  } catch (error) {
+    throw error instanceof KiwiError ? destinationError(chain, error) : error
+  }
+}
+
+async function settled(
+  readying: Promise<ReadyCall>,
+): Promise<{ readonly kind: 'ready'; readonly call: ReadyCall } | { readonly kind: 'failed'; readonly error: unknown }> {
+  try {
+    return { kind: 'ready', call: await readying }
+  } catch (error) {
+    return { kind: 'failed', error }
+  }
 }
 
 async function renderedConfig(
@@ -203,26 +254,25 @@ function runtimeToolOf({ id, verified: { item, bytes } }: Link): NonNullable<Pri
   return { id, path: item.path, space: item.space, bytes }
 }
 
-async function sinksOf(
-  items: TrustedItems,
-  chain: Chain,
-  { config, context }: Omit<PrimitiveCall, 'sinks'>,
-): Promise<readonly AttachedSink[]> {
+async function sinksOf(items: TrustedItems, chain: Chain, { config, context }: PreparedCall): Promise<readonly AttachedSink[]> {
   try {
     return await makeSinks(items, config, context)
   } catch (error) {
-    if (!(error instanceof KiwiError)) throw error
-    const index = error.context.facts?.['destination']
-    const failed = configError(chain, ['stream', 'destinations', ...(typeof index === 'number' ? [index] : [])], {
-      message: error.message,
-      validation: [],
-    })
-    throw new KiwiError('TOOL_CHAIN_FAILED', failed.message, {
-      ...failed.context,
-      error,
-      cause: { code: error.code, message: error.message },
-    })
+    throw error instanceof KiwiError ? destinationError(chain, error) : error
   }
+}
+
+function destinationError(chain: Chain, error: KiwiError): KiwiError {
+  const index = error.context.facts?.['destination']
+  const failed = configError(chain, ['stream', 'destinations', ...(typeof index === 'number' ? [index] : [])], {
+    message: error.message,
+    validation: [],
+  })
+  return new KiwiError('TOOL_CHAIN_FAILED', failed.message, {
+    ...failed.context,
+    error,
+    cause: { code: error.code, message: error.message },
+  })
 }
 
 async function run(primitive: Primitive, chain: Chain, call: PrimitiveCall): Promise<MetaToolResult> {
@@ -233,9 +283,11 @@ async function run(primitive: Primitive, chain: Chain, call: PrimitiveCall): Pro
     return thrownFailure(chain, error).toEnvelope()
   }
   const { value, error } = outcome
-  if (error !== null) return primitiveFailure(chain, { value, error })
+  const sandbox = outcome.sandbox === undefined ? {} : { sandbox: outcome.sandbox }
+  if (error !== null) return { ...primitiveFailure(chain, { value, error }), ...sandbox }
   const returned = call.runtimeTool === undefined ? null : returnedFailure(chain, value)
-  return returned ?? { success: true, item_type: 'tool', item_id: chain.leaf.id, result: value }
+  if (returned !== null) return { ...returned, ...sandbox }
+  return { success: true, item_type: 'tool', item_id: chain.leaf.id, result: value, ...sandbox }
 }
 
 function notExecutable(toolId: string): KiwiError {

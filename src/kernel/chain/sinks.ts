@@ -2,6 +2,7 @@ import type { AttachedSink, Sink, SinkFailurePolicy } from '../../primitives/htt
 import { importVerified } from '../../primitives/runtime/verified-module.ts'
 import type { Json, JsonObject } from '../../json.ts'
 import { KiwiError } from '../errors.ts'
+import type { Item, Requirement, ToolDefinition } from '../items/item.ts'
 import type { ExecutionContext } from './primitive.ts'
 import type { TrustedItems } from './trusted-items.ts'
 
@@ -53,19 +54,62 @@ export async function closeSinks(sinks: readonly AttachedSink[]): Promise<void> 
   await Promise.allSettled(sinks.map(async ({ sink }) => await sink.close()))
 }
 
-async function makeSink(items: TrustedItems, destination: JsonObject, context: ExecutionContext): Promise<AttachedSink> {
-  const { type: written, on_error: onError, buffer, config, ...own } = destination
+/** One destination as a call of its sink tool. */
+export interface SinkCall {
+  readonly item: Item
+  readonly requires: readonly Requirement[]
+  /** What the sink is made with. */
+  readonly options: JsonObject
+}
+
+/**
+ * The calls of sink tools that the destinations of a rendered configuration amount to, but for those that `isFixed`. Makes nothing.
+ *
+ * @throws {KiwiError} as `makeSinks` does.
+ */
+export async function sinkCalls(
+  items: TrustedItems,
+  config: JsonObject,
+  isFixed: (destination: JsonObject) => boolean,
+): Promise<readonly SinkCall[]> {
+  const calls: SinkCall[] = []
+  for (const [index, destination] of destinationsOf(config).entries()) {
+    if (destination['type'] === BUILT_IN || isFixed(destination)) continue
+    try {
+      const { item, tool } = await requireSink(items, destination)
+      calls.push({ item, requires: tool.requires, options: sinkOptions(destination) })
+    } catch (error) {
+      throw error instanceof KiwiError ? withPlace(error, index) : error
+    }
+  }
+  return calls
+}
+
+/** The destination's own fields and, over them, those of its `config`. */
+function sinkOptions({ type: _type, on_error: _onError, buffer: _buffer, config, ...own }: JsonObject): JsonObject {
+  return { ...own, ...(isMap(config) ? config : {}) }
+}
+
+async function requireSink(
+  items: TrustedItems,
+  { type: written }: JsonObject,
+): Promise<{ readonly type: string; readonly item: Item; readonly tool: ToolDefinition; readonly bytes: Buffer }> {
   if (typeof written !== 'string') throw new KiwiError('CONFIG_VALIDATION_ERROR', 'A stream destination has no `type`.')
   const type = ALIASES.get(written) ?? written
   const { item, bytes } = await items.require('tool', type)
   const tool = item.state.kind === 'available' && item.state.definition.kind === 'tool' ? item.state.definition : null
   if (tool?.toolType !== 'sink' || !tool.module)
     throw new KiwiError('CONFIG_VALIDATION_ERROR', `"${type}" is no sink: its tool type is ${tool?.toolType ?? 'unknown'}.`)
+  return { type, item, tool, bytes }
+}
+
+async function makeSink(items: TrustedItems, destination: JsonObject, context: ExecutionContext): Promise<AttachedSink> {
+  const { on_error: onError, buffer } = destination
+  const { type, item, bytes } = await requireSink(items, destination)
   const factory = (await importVerified({ path: item.path, bytes }))['default']
   if (!isFactory(factory))
     throw new KiwiError('CONFIG_VALIDATION_ERROR', `The sink "${type}" has no default export that is a function.`)
-  const options = { ...own, ...(isMap(config) ? config : {}) }
-  const sink = await factory(options, {
+  const sink = await factory(sinkOptions(destination), {
     projectPath: context.projectPath,
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   })
@@ -89,7 +133,8 @@ function lostSink({ type }: JsonObject, reason: Error): AttachedSink {
   return { sink: { write, close: () => Promise.resolve() }, type: typeof type === 'string' ? type : 'unknown', onError: 'drop' }
 }
 
-function destinationsOf(config: JsonObject): readonly JsonObject[] {
+/** The sink destinations of a configuration, rendered or not. */
+export function destinationsOf(config: JsonObject): readonly JsonObject[] {
   const stream = config['stream']
   const destinations = isMap(stream) ? stream['destinations'] : undefined
   return Array.isArray(destinations) ? destinations.filter(isMap) : []

@@ -33,6 +33,7 @@ export function createLoad({ store, spaces, authorize }: LoadOptions): MetaTool 
       itemId: id,
       category: found.category,
       parameters: request.parameters ?? {},
+      ...(request.destination === undefined ? {} : { destination: request.destination }),
       context,
     })
     const verified = await store.readVerified(found)

@@ -77,15 +77,15 @@ export function invalidRequest(message: string, facts: Readonly<Record<string, J
   return new KiwiError('INVALID_REQUEST', `${message}.`, { facts })
 }
 
-/** Asks the port for an item that is not a tool, or for reading one. @throws {KiwiError} PERMISSION_DENIED */
+/** Asks the port for an item that is not a tool, or for reading one. @throws {KiwiError} PERMISSION_DENIED, or the code of the answer. */
 export async function assertPermitted(
   authorize: Authorize | undefined,
-  request: Omit<Parameters<Authorize>[0], 'requires'>,
+  request: Omit<Parameters<Authorize>[0], 'requires' | 'chainRequires'>,
 ): Promise<void> {
-  const answer = await authorize?.({ ...request, requires: [] })
+  const answer = await authorize?.({ ...request, requires: [], chainRequires: [] })
   if (answer === undefined || answer.permitted) return
   throw new KiwiError(
-    'PERMISSION_DENIED',
+    answer.code ?? 'PERMISSION_DENIED',
     `The ${request.itemType} "${request.itemId}" may not be used with ${request.verb} here: ${answer.missing.join(', ')} is missing.`,
     {
       suggestion: answer.suggestion,

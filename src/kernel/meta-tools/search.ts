@@ -63,6 +63,7 @@ async function permission(
     itemId: hit.id,
     category: hit.category,
     requires: [],
+    chainRequires: [],
     parameters: {},
     context,
   })

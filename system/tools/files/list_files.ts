@@ -7,7 +7,8 @@ export const __executor_id__ = 'node'
 export const __category__ = 'files'
 export const __description__ =
   'List what a folder of the project holds, with types and sizes in bytes; recursive on request. .git and node_modules are left out, node_modules unless it is named.'
-export const __requires__ = ['fs.read'] as const
+/** Everything below the folder is looked at. */
+export const __requires__ = [{ cap: 'fs.read', scope: { path: '{path}/**' } }] as const
 export const __effect__ = 'pure'
 export const PARAMETERS = {
   type: 'object',

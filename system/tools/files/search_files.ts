@@ -9,7 +9,8 @@ export const __executor_id__ = 'node'
 export const __category__ = 'files'
 export const __description__ =
   'Find a literal text in the files of the project and show the lines that hold it. Not a regular expression.'
-export const __requires__ = ['fs.read'] as const
+/** Everything below the folder is looked at. */
+export const __requires__ = [{ cap: 'fs.read', scope: { path: '{path}/**' } }] as const
 export const __effect__ = 'pure'
 export const PARAMETERS = {
   type: 'object',

@@ -11,6 +11,8 @@ export const __executor_id__ = 'node'
 export const __category__ = 'sinks'
 export const __description__ =
   'Appends every event of a stream to a file inside the project, one JSON value a line or the raw payload.'
+/** Asked for where a caller shapes the destination; one that stands in a signed file is its owner's. */
+export const __requires__ = [{ cap: 'fs.write', scope: { path: '{path}' } }] as const
 export const PARAMETERS: JsonObject = {
   type: 'object',
   properties: {

@@ -9,6 +9,8 @@ export const __executor_id__ = 'node'
 export const __category__ = 'sinks'
 export const __description__ =
   'Sends the payload of every event as a WebSocket text message, and keeps events over a lost connection.'
+/** Asked for where a caller shapes the destination; one that stands in a signed file is its owner's. */
+export const __requires__ = ['net.websocket'] as const
 export const PARAMETERS: JsonObject = {
   type: 'object',
   properties: {
