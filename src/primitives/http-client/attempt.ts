@@ -1,7 +1,6 @@
 import type { HttpError } from './contract.ts'
 import type { EventDelivery } from './event-delivery.ts'
-import type { ConnectionPool } from './exchange.ts'
-import type { Lifeline } from './lifeline.ts'
+import type { ExchangeContext } from './exchange.ts'
 
 /** What one attempt came to, by HTTP or by WebSocket. */
 export interface AttemptResult {
@@ -16,9 +15,7 @@ export interface AttemptResult {
   readonly requests: number
 }
 
-export interface AttemptContext {
-  readonly pool: ConnectionPool
-  readonly lifeline: Lifeline
+export interface AttemptContext extends ExchangeContext {
   readonly delivery: EventDelivery
   /** What messages call the request. */
   readonly name: string

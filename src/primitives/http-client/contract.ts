@@ -1,3 +1,5 @@
+import type { NetworkGrant } from '../sandbox/contract.ts'
+
 /**
  * What the HTTP primitive takes and gives. Everything above talks to it in these words; it imports nothing of ours.
  */
@@ -42,6 +44,8 @@ export interface SinkReport {
 /** Closed set of what can go wrong in one HTTP exchange. */
 export type HttpErrorCode =
   | 'CONFIG_VALIDATION_ERROR'
+  | 'PERMISSION_DENIED'
+  | 'ADDRESS_DENIED'
   | 'CONNECTION_REFUSED'
   | 'CONNECTION_RESET'
   | 'DNS_FAILED'
@@ -97,4 +101,8 @@ export interface HttpExecution {
   readonly sinks?: readonly AttachedSink[]
   /** Told before each wait for another attempt. It must not throw. */
   readonly onRetry?: (retry: HttpRetry) => void
+  /** Which hosts may be asked, checked before every attempt and every redirect. Absent: every host, as for the host's own calls. */
+  readonly network?: NetworkGrant
+  /** Asked again before every request of a call with a scoped `network`; false ends the call. */
+  readonly isLive?: () => boolean
 }

@@ -1,9 +1,10 @@
 import * as http from 'node:http'
 import * as https from 'node:https'
-import type { Socket } from 'node:net'
+import type { LookupFunction, Socket } from 'node:net'
 import type { HttpError } from './contract.ts'
 import { networkFailure } from './failure.ts'
 import type { Lifeline } from './lifeline.ts'
+import type { NetworkGuard } from './network-guard.ts'
 
 /**
  * One request on one connection, up to the head of its answer. On `node:http`: with kept connections it costs what `undici.request` costs per
@@ -19,9 +20,18 @@ export interface OutgoingRequest {
 }
 
 export type Opened =
+  /** Nothing was sent: the guard refused. */
+  | { readonly kind: 'refused'; readonly error: HttpError }
   | { readonly kind: 'answered'; readonly response: http.IncomingMessage }
   /** `sent`: false when surely no byte of the request left; `stale`: a kept connection turned out to be closed. */
   | { readonly kind: 'failed'; readonly error: HttpError; readonly sent: boolean; readonly stale: boolean }
+
+export interface ExchangeContext {
+  readonly pool: ConnectionPool
+  readonly lifeline: Lifeline
+  /** Asked before each request; null where every host may be asked. */
+  readonly guard: NetworkGuard | null
+}
 
 /** The connections of one client. */
 export interface ConnectionPool {
@@ -41,16 +51,28 @@ export function createConnectionPool(keepAlive: boolean): ConnectionPool {
   return { http: new http.Agent(options), https: new https.Agent(options) }
 }
 
-/** Sends the request and waits for the head of the answer. Never rejects. */
-export function openExchange(outgoing: OutgoingRequest, pool: ConnectionPool, lifeline: Lifeline): Promise<Opened> {
+/** Sends the request, where a guard agrees to it, and waits for the head of the answer. Never rejects. */
+export function openExchange(outgoing: OutgoingRequest, context: ExchangeContext): Promise<Opened> {
+  context.lifeline.watch('connect')
+  return context.guard === null ? send(outgoing, context) : sendWhenAdmitted(outgoing, context, context.guard)
+}
+
+async function sendWhenAdmitted(outgoing: OutgoingRequest, context: ExchangeContext, guard: NetworkGuard): Promise<Opened> {
+  const { name } = outgoing
+  const admission = await guard.admit(outgoing.url, 'http', { name, lifeline: context.lifeline })
+  return admission.kind === 'refused' ? admission : await send(outgoing, context, admission.lookup)
+}
+
+/** `lookup` stands in for the system's: the connection goes to what it answers. */
+function send(outgoing: OutgoingRequest, { pool, lifeline }: ExchangeContext, lookup?: LookupFunction): Promise<Opened> {
   const { method, url, headers, body } = outgoing
   const secure = url.protocol === 'https:'
   // Bytes, not text: node:http then sends head and body in one vectored write, at about half the cost of a long string.
   const payload = body === null ? null : Buffer.from(body)
   const length = payload === null ? {} : { 'content-length': payload.length }
-  const options = { method, headers: { ...headers, ...length }, agent: secure ? pool.https : pool.http }
+  const agent = secure ? pool.https : pool.http
+  const options = { method, headers: { ...headers, ...length }, agent, ...(lookup === undefined ? {} : { lookup }) }
   return new Promise((resolve) => {
-    lifeline.watch('connect')
     const request = secure ? https.request(url, options) : http.request(url, options)
     const connection = watchConnection(request, secure, lifeline)
     request.once('response', (response) => resolve({ kind: 'answered', response }))

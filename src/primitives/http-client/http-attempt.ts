@@ -29,14 +29,15 @@ export async function runHttpAttempt(request: HttpRequest, context: AttemptConte
   let hasRepeated = false
   for (;;) {
     requests += 1
-    const opened = await openExchange(outgoing, context.pool, context.lifeline)
+    const opened = await openExchange(outgoing, context)
+    if (opened.kind === 'refused') return { ...NOT_SENT, error: opened.error, requests: requests - 1 }
     if (opened.kind === 'failed') {
       // A kept connection that the server had closed in the meantime: one repeat on a fresh one, where that is harmless.
       if (opened.stale && !hasRepeated && isIdempotent(outgoing.method, outgoing.headers)) {
         hasRepeated = true
         continue
       }
-      return { statusCode: null, headers: {}, body: null, error: opened.error, surelyNotActed: !opened.sent, requests }
+      return { ...NOT_SENT, error: opened.error, surelyNotActed: !opened.sent, requests }
     }
     const next = hops < request.maxRedirects ? nextHop(outgoing, opened.response) : null
     if (next === null) return { ...(await readAnswer(opened.response, request, context)), requests }
@@ -45,6 +46,8 @@ export async function runHttpAttempt(request: HttpRequest, context: AttemptConte
     outgoing = { ...next, name: describeRequest(next.method, next.url) }
   }
 }
+
+const NOT_SENT = { statusCode: null, headers: {}, body: null, surelyNotActed: true } as const
 
 /** Streams are asked for unpacked: compression of small events buys little and delays them. */
 function defaultHeaders(mode: 'sync' | 'stream'): Record<string, string> {

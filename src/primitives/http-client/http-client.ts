@@ -1,10 +1,11 @@
+import type { Lookup } from '../network/guarded-lookup.ts'
+import type { Grant } from '../sandbox/contract.ts'
 import type { AttemptContext, AttemptResult } from './attempt.ts'
 import { parseConfig } from './config.ts'
 import type { HttpRequest } from './config.ts'
 import type { ConfigIssue } from './config-reader.ts'
 import type { AttachedSink, HttpError, HttpExecution, HttpResult, HttpRetry, SinkReport, StreamEvent } from './contract.ts'
 import { createEventDelivery } from './event-delivery.ts'
-import type { EventDelivery } from './event-delivery.ts'
 import { createConnectionPool } from './exchange.ts'
 import type { ConnectionPool } from './exchange.ts'
 import { abortFailure, describeRequest, failure } from './failure.ts'
@@ -14,6 +15,7 @@ import { runHttpAttempt } from './http-attempt.ts'
 import { createLifeline } from './lifeline.ts'
 import type { Lifeline } from './lifeline.ts'
 import { createReturnBuffer } from './return-buffer.ts'
+import { createNetworkGuard } from './network-guard.ts'
 import { isIdempotent, nextAttemptDelay, readRetryAfterMs, waitFor } from './retry.ts'
 import { runWebSocketAttempt } from './websocket-attempt.ts'
 
@@ -26,6 +28,8 @@ export interface HttpClientOptions {
   readonly random?: () => number
   /** UTC milliseconds, for `Retry-After` dates. */
   readonly now?: () => number
+  /** How names are looked up for calls whose `network` is scoped. Default: the system's resolver. */
+  readonly lookup?: Lookup
 }
 
 /** A client that owns its connections and nothing else: calls share no state. */
@@ -39,8 +43,12 @@ export interface HttpClient {
 /** A client with kept connections; close it when it is no longer used. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   const pool = createConnectionPool(options.keepAlive ?? true)
+  // Connections of guarded calls are never kept: none can be used by a call for which it was not checked.
+  const guardedPool = createConnectionPool(false)
   const resolved = {
     pool,
+    guardedPool,
+    lookup: options.lookup,
     sinkCloseTimeoutMs: options.sinkCloseTimeoutMs ?? 5000,
     random: options.random ?? Math.random,
     now: options.now ?? Date.now,
@@ -48,8 +56,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   return {
     execute: (config, execution) => runCall(config, execution, resolved),
     close() {
-      pool.http.destroy()
-      pool.https.destroy()
+      for (const agent of [pool.http, pool.https, guardedPool.http, guardedPool.https]) agent.destroy()
     },
   }
 }
@@ -67,7 +74,12 @@ export async function executeHttp(config: unknown, execution: HttpExecution): Pr
 /** The part of a primitive's call that HTTP needs; the router's own type has more. */
 export interface HttpPrimitiveCall {
   readonly config: Readonly<Record<string, unknown>>
-  readonly context: { readonly signal?: AbortSignal; readonly __on_retry?: (retry: HttpRetry) => void }
+  readonly context: {
+    readonly signal?: AbortSignal
+    readonly __on_retry?: (retry: HttpRetry) => void
+    /** Absent for the host's own calls: nothing is guarded then. */
+    readonly __grant?: Pick<Grant, 'network' | 'isLive'>
+  }
   readonly sinks: readonly AttachedSink[]
 }
 
@@ -91,6 +103,7 @@ export function createHttpPrimitive(options: HttpClientOptions = {}): HttpPrimit
         sinks,
         ...(context.signal === undefined ? {} : { signal: context.signal }),
         ...(context.__on_retry === undefined ? {} : { onRetry: context.__on_retry }),
+        ...(context.__grant === undefined ? {} : { network: context.__grant.network, isLive: context.__grant.isLive }),
       })
       return { value, error: value.error }
     },
@@ -100,6 +113,8 @@ export function createHttpPrimitive(options: HttpClientOptions = {}): HttpPrimit
 
 interface ClientParts {
   readonly pool: ConnectionPool
+  readonly guardedPool: ConnectionPool
+  readonly lookup: Lookup | undefined
   readonly sinkCloseTimeoutMs: number
   readonly random: () => number
   readonly now: () => number
@@ -122,8 +137,7 @@ async function runCall(config: unknown, execution: HttpExecution, parts: ClientP
           parts,
           fanOut,
           startedMs,
-          signal: execution.signal,
-          onRetry: execution.onRetry,
+          execution,
           onAttempt: (current) => (lifeline = current),
         })
       : { ...NOTHING, error: configFailure(parsed.issues) }
@@ -142,18 +156,24 @@ interface Call {
   readonly parts: ClientParts
   readonly fanOut: FanOut
   readonly startedMs: number
-  readonly signal: AbortSignal | undefined
-  readonly onRetry: HttpExecution['onRetry']
+  readonly execution: HttpExecution
   /** Told the lifeline of each attempt, so that a broken sink can cut the one that runs. */
   readonly onAttempt: (lifeline: Lifeline) => void
 }
 
 async function runAttempts(request: HttpRequest, call: Call): Promise<CallOutcome> {
-  const { parts, signal } = call
+  const { parts, execution } = call
+  const { signal } = execution
   const name = describeRequest(request.method, request.url)
   const deadlineMs = call.startedMs + request.timeouts.totalMs
   const idempotent = isIdempotent(request.method, request.headers)
   const write = (event: StreamEvent): void => call.fanOut.write(event)
+  const guard = createNetworkGuard(execution.network, {
+    isLive: execution.isLive,
+    lookup: parts.lookup,
+    timeoutMs: request.timeouts.connectMs,
+  })
+  const pool = guard === null ? parts.pool : parts.guardedPool
   let requests = 0
   for (let attempt = 1; ; attempt += 1) {
     if (signal?.aborted === true) return { ...NOTHING, requests, error: abortFailure(name) }
@@ -161,7 +181,7 @@ async function runAttempts(request: HttpRequest, call: Call): Promise<CallOutcom
       { request: name, maxEvents: request.limits.maxEvents, write },
       mayRepeatRefusal(request, attempt),
     )
-    const result = await runAttempt(request, { name, delivery, pool: parts.pool }, { deadlineMs, call })
+    const result = await runAttempt(request, { name, delivery, pool, guard }, { deadlineMs, call })
     requests += result.requests
     const outcome = { ...result, requests, events: delivery.count() }
     if (result.error === null) return outcome
@@ -171,7 +191,7 @@ async function runAttempts(request: HttpRequest, call: Call): Promise<CallOutcom
     const waitMs = nextAttemptDelay(facts, attempt, request.retry, { idempotent, random: parts.random })
     // A wait that ends after the deadline would only turn a telling error into a timeout.
     if (waitMs === null || performance.now() + waitMs >= deadlineMs) return { ...outcome, error }
-    call.onRetry?.({ attempt: attempt + 1, waitMs, error })
+    execution.onRetry?.({ attempt: attempt + 1, waitMs, error })
     if (!(await waitFor(waitMs, signal))) return { ...outcome, error: abortFailure(name) }
   }
 }
@@ -184,10 +204,15 @@ function mayRepeatRefusal(request: HttpRequest, attempt: number): boolean {
 
 async function runAttempt(
   request: HttpRequest,
-  context: { readonly name: string; readonly delivery: EventDelivery; readonly pool: ConnectionPool },
+  context: Omit<AttemptContext, 'lifeline'>,
   { deadlineMs, call }: { readonly deadlineMs: number; readonly call: Call },
 ): Promise<AttemptResult> {
-  const lifeline = createLifeline({ request: context.name, timeouts: request.timeouts, deadlineMs, signal: call.signal })
+  const lifeline = createLifeline({
+    request: context.name,
+    timeouts: request.timeouts,
+    deadlineMs,
+    signal: call.execution.signal,
+  })
   call.onAttempt(lifeline)
   const attempt: AttemptContext = { ...context, lifeline }
   try {

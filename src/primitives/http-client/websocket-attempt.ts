@@ -24,7 +24,11 @@ export async function runWebSocketAttempt(request: HttpRequest, context: Attempt
   url.protocol = url.protocol.replace('http', 'ws')
   const { 'sec-websocket-protocol': protocols, ...headers } = request.headers
   lifeline.watch('connect')
+  const admission = await context.guard?.admit(url, 'websocket', context)
+  if (admission?.kind === 'refused')
+    return { statusCode: null, headers: {}, body: null, error: admission.error, surelyNotActed: true, requests: 0 }
   const socket = new Socket(url, protocols?.split(',').map((name) => name.trim()) ?? [], {
+    ...(admission === undefined ? {} : { lookup: admission.lookup }),
     headers: { 'user-agent': 'kiwi-mcp', ...headers },
     maxPayload: request.limits.maxEventBytes,
     // Unfolding compressed messages would need its own cap; not offering it is simpler.
