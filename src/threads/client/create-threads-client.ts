@@ -11,6 +11,7 @@ import { integer } from '../store/columns.ts'
 import type { Store } from '../store/open-store.ts'
 import { getThread, listEvents, listMessages, listThreads } from '../store/thread-rows.ts'
 import type { ThreadsClient } from '../threads-client.ts'
+import { createTokenLedger } from '../tokens/token-ledger.ts'
 import { prepareEvent } from '../transcript/transcript-line.ts'
 import { spawnThread } from './spawn.ts'
 import { waitForThreads } from './wait.ts'
@@ -89,6 +90,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       getThread(store, threadId)
       await options.watchLive(threadId, onLive, signal)
     },
+    tokens: createTokenLedger(store),
     close() {
       if (options.ownsStore) void store.close()
     },

@@ -31,6 +31,14 @@ export function createLazyThreadsClient(options: LazyThreadsClientOptions): Thre
     logEvent: async (threadId, type, payload) => toAsk().logEvent(threadId, type, payload),
     wait: async (threadIds, waitOptions) => toAsk().wait(threadIds, waitOptions),
     watch: async (threadId, onLive, signal) => toAsk().watch(threadId, onLive, signal),
+    tokens: {
+      addKey: (key) => toSpawn().tokens.addKey(key),
+      key: (keyId) => toAsk().tokens.key(keyId),
+      add: (row) => toSpawn().tokens.add(row),
+      get: (jti) => toAsk().tokens.get(jti),
+      latest: (threadId) => toAsk().tokens.latest(threadId),
+      standing: (threadId) => toAsk().tokens.standing(threadId),
+    },
     close() {
       opened?.close()
       empty?.close()

@@ -2,7 +2,7 @@ import { closeSync, constants, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { KiwiError } from '../../kernel/errors.ts'
-import { SCHEMA, SCHEMA_VERSION } from './schema.ts'
+import { SCHEMA, SCHEMA_VERSION, UPGRADES } from './schema.ts'
 import { isBusy } from './sqlite-errors.ts'
 
 /** 16 MB: a checkpoint waits for the disk, and the same few pages are written by every turn, so fewer of them write less. */
@@ -74,13 +74,16 @@ function userVersion(database: DatabaseSync): number {
   return Number(database.prepare('PRAGMA user_version').get()?.['user_version'] ?? 0)
 }
 
+/** Makes the tables, or brings those of an older version up, in one transaction: a registry is never found half way. */
 function migrate(database: DatabaseSync, path: string): void {
   if (userVersion(database) === SCHEMA_VERSION) return
   database.exec('BEGIN IMMEDIATE')
   try {
     const version = userVersion(database)
     if (version > SCHEMA_VERSION) throw newerRegistry(path, version)
-    if (version === 0) database.exec(`${SCHEMA}; PRAGMA user_version=${SCHEMA_VERSION}`)
+    if (version === 0) database.exec(SCHEMA)
+    else for (let from = version; from < SCHEMA_VERSION; from += 1) database.exec(UPGRADES[from] ?? '')
+    database.exec(`PRAGMA user_version=${SCHEMA_VERSION}`)
     database.exec('COMMIT')
   } catch (error) {
     if (database.isTransaction) database.exec('ROLLBACK')

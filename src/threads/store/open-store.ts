@@ -13,6 +13,11 @@ export interface Store {
   statement(sql: string): StatementSync
   /** Runs `operation` in the transaction of this event-loop tick; see `createGroupCommit`. */
   commit<T>(operation: Operation<T>, options?: CommitOptions): Promise<T>
+  /**
+   * Runs `operation` at once in a transaction of its own, which survives the death of the process when this returns; inside of an
+   * operation of `commit` it is a part of that. For rows that no engine caches.
+   */
+  writeNow(operation: () => void): void
   /** Called after each batch of commits, in the same tick. */
   onBatch(listener: () => void): void
   /** Differs from an earlier answer when this or any other connection has written since. */
@@ -52,6 +57,7 @@ export function openStore(options: StoreOptions): Store {
     path: options.path,
     statement,
     commit: group.commit,
+    writeNow: (operation) => writeNow(database, operation),
     onBatch: group.onBatch,
     version: () => `${String(statement('PRAGMA data_version').get()?.['data_version'])}.${group.batches()}`,
     touch: group.touch,
@@ -60,6 +66,18 @@ export function openStore(options: StoreOptions): Store {
       await group.close()
       if (database.isOpen) database.close()
     },
+  }
+}
+
+function writeNow(database: DatabaseSync, operation: () => void): void {
+  if (database.isTransaction) return operation()
+  database.exec('BEGIN IMMEDIATE')
+  try {
+    operation()
+    database.exec('COMMIT')
+  } catch (error) {
+    if (database.isTransaction) database.exec('ROLLBACK')
+    throw error
   }
 }
 

@@ -1,5 +1,31 @@
 /** Raised with every change of the tables below; a registry of a newer version is refused, never guessed at. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
+
+/** Tables of version 2. A token holds for its thread, a run key for the host process that made it; neither row is ever changed. */
+const TOKEN_TABLES = `
+CREATE TABLE token_keys (
+  key_id TEXT PRIMARY KEY NOT NULL,
+  public_key TEXT NOT NULL,
+  certified_by TEXT NOT NULL,
+  certificate TEXT NOT NULL,
+  created_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens (
+  id INTEGER PRIMARY KEY,
+  jti TEXT NOT NULL UNIQUE,
+  parent_jti TEXT REFERENCES tokens(jti),
+  thread_id TEXT NOT NULL REFERENCES threads(thread_id),
+  key_id TEXT NOT NULL REFERENCES token_keys(key_id),
+  issued_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL,
+  token TEXT NOT NULL
+) STRICT;
+CREATE INDEX tokens_by_thread ON tokens(thread_id);
+`
+
+/** What makes a registry of version N one of version N + 1, by N. */
+export const UPGRADES: Readonly<Record<number, string>> = { 1: TOKEN_TABLES }
 
 /**
  * Times that people read are ISO text; times that are computed with are milliseconds. Money is integer nano-dollars. What changes with
@@ -129,4 +155,4 @@ CREATE TABLE leases (
   host_id TEXT,
   epoch INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-`
+${TOKEN_TABLES}`

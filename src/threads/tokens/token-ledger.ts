@@ -1,0 +1,71 @@
+import type { RunKeyRow, TokenLedger, TokenRow } from '../../capabilities/contract.ts'
+import { isTerminal, readStatus } from '../status.ts'
+import { integer, text, textOrNull } from '../store/columns.ts'
+import type { Row } from '../store/columns.ts'
+import type { Store } from '../store/open-store.ts'
+
+const INSERT_KEY = `INSERT INTO token_keys (key_id, public_key, certified_by, certificate, created_at_ms) VALUES (?, ?, ?, ?, ?)
+  ON CONFLICT (key_id) DO NOTHING`
+const INSERT_TOKEN = `INSERT INTO tokens (jti, parent_jti, thread_id, key_id, issued_at_ms, expires_at_ms, token)
+  VALUES (?, ?, ?, ?, ?, ?, ?)`
+const STANDING = 'SELECT status, cancel_mode FROM threads WHERE thread_id = ?'
+
+/**
+ * Tokens and run keys of one registry. A cancel is in the row of every thread below in its own transaction, so `standing` tells it
+ * from that moment, in any process.
+ */
+export function createTokenLedger(store: Store): TokenLedger {
+  return {
+    addKey(key) {
+      const { keyId, publicKey, certifiedBy, certificate, createdAtMs } = key
+      store.writeNow(() => store.statement(INSERT_KEY).run(keyId, publicKey, certifiedBy, certificate, createdAtMs))
+    },
+    key(keyId) {
+      const row = store.statement('SELECT * FROM token_keys WHERE key_id = ?').get(keyId)
+      return row === undefined ? undefined : toKeyRow(row)
+    },
+    add(row) {
+      const { jti, parentJti, threadId, keyId, issuedAtMs, expiresAtMs, token } = row
+      store.writeNow(() => store.statement(INSERT_TOKEN).run(jti, parentJti, threadId, keyId, issuedAtMs, expiresAtMs, token))
+    },
+    get(jti) {
+      const row = store.statement('SELECT * FROM tokens WHERE jti = ?').get(jti)
+      return row === undefined ? undefined : toTokenRow(row)
+    },
+    latest(threadId) {
+      // By the order of writing: a clock that was set back must not bring an older token to the top.
+      const row = store.statement('SELECT * FROM tokens WHERE thread_id = ? ORDER BY id DESC LIMIT 1').get(threadId)
+      return row === undefined ? undefined : toTokenRow(row)
+    },
+    standing(threadId) {
+      const row = store.statement(STANDING).get(threadId)
+      if (row === undefined) return 'unknown'
+      const status = readStatus(text(row, 'status'))?.status
+      if (row['cancel_mode'] !== null || status === 'cancelled') return 'cancelled'
+      if (status === 'running' || status === 'spawning') return 'live'
+      return status === undefined || isTerminal(status) ? 'ended' : 'stopped'
+    },
+  }
+}
+
+function toKeyRow(row: Row): RunKeyRow {
+  return {
+    keyId: text(row, 'key_id'),
+    publicKey: text(row, 'public_key'),
+    certifiedBy: text(row, 'certified_by'),
+    certificate: text(row, 'certificate'),
+    createdAtMs: integer(row, 'created_at_ms'),
+  }
+}
+
+function toTokenRow(row: Row): TokenRow {
+  return {
+    jti: text(row, 'jti'),
+    parentJti: textOrNull(row, 'parent_jti'),
+    threadId: text(row, 'thread_id'),
+    keyId: text(row, 'key_id'),
+    issuedAtMs: integer(row, 'issued_at_ms'),
+    expiresAtMs: integer(row, 'expires_at_ms'),
+    token: text(row, 'token'),
+  }
+}
