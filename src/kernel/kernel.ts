@@ -1,5 +1,7 @@
+import { homedir } from 'node:os'
 import { dirname } from 'node:path'
 import type { Kernel, KernelOptions, MetaToolRequest, MetaToolResult } from './contract.ts'
+import { createCapabilityModules } from './capability-modules.ts'
 import { createExecutor } from './chain/executor.ts'
 import type { ExecutionContext } from './chain/primitive.ts'
 import { shownFolders, withRelativePaths } from './chain/relative-paths.ts'
@@ -13,6 +15,7 @@ import { createLoad } from './meta-tools/load.ts'
 import { checkRequest, invalidRequest, type MetaTool, requiredItem, type Verb } from './meta-tools/request.ts'
 import { createSearch } from './meta-tools/search.ts'
 import { createSign } from './meta-tools/sign.ts'
+import { createReviewer, reviewedItems, reviewedStore } from './reviewed-items.ts'
 import { createSearchIndex, type SearchIndex } from './search/search-index.ts'
 
 /**
@@ -20,20 +23,27 @@ import { createSearchIndex, type SearchIndex } from './search/search-index.ts'
  * `close` when done; calls under way finish.
  */
 export function createKernel(options: KernelOptions): Kernel {
-  const { spaces, projectPath, authorize } = options
-  const store = createItemStore({
+  const { spaces, projectPath, authorize, trustMs = 0 } = options
+  const files = createItemStore({
     spaces,
     projectPath,
-    trustMs: options.trustMs ?? 0,
+    trustMs,
     ...(options.systemModules === undefined ? {} : { systemModules: options.systemModules }),
   })
   // Most processes never search, so the index is opened by the first one that does.
   let index: SearchIndex | null = null
   const openIndex = (): SearchIndex => (index ??= createSearchIndex({ indexPath: options.indexPath }))
-  const items = createTrustedItems(store)
+  const trusted = createTrustedItems(files)
+  const capabilities = createCapabilityModules({ store: files, items: trusted, trustMs })
+  const reviewer = options.review === undefined ? null : createReviewer(options.review, capabilities)
+  const store = reviewer === null ? files : reviewedStore(files, reviewer)
+  const items = reviewer === null ? trusted : reviewedItems(trusted, reviewer)
   const executor = createExecutor({ items, primitives: options.primitives, env: options.env, authorize })
   const executeData = createDataExecute({ items, authorize })
   const folders = shownFolders({
+    // What a tool says about a file elsewhere must not name the user.
+    [homedir()]: '~',
+    [dirname(spaces.user)]: '~',
     ...(options.systemModules === undefined ? {} : { [options.systemModules]: 'system' }),
     [dirname(spaces.system)]: '',
     [spaces.user]: '~/.ai',
@@ -84,6 +94,7 @@ export function createKernel(options: KernelOptions): Kernel {
     find: async (type, id, source) => await findItem(store, type, id, source),
     require: async (type, id) => (await items.require(type, id)).item,
     importModule: async (toolId) => await executor.importModule(toolId),
+    capabilities,
     problems: async () => await store.problems(),
     close() {
       index?.close()

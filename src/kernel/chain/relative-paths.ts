@@ -1,13 +1,27 @@
+import { realpathSync } from 'node:fs'
 import type { MetaToolResult } from '../contract.ts'
 
 /** Folders that an error must not name, each with what stands for it in a message. Longest first, so that nested ones come out right. */
 export type ShownAs = readonly (readonly [folder: string, shown: string])[]
 
-/** Prepares the replacements: `folder/x` is shown as `shown/x`, or as `x` where `shown` is empty. */
+/**
+ * Prepares the replacements: `folder/x` is shown as `shown/x`, or as `x` where `shown` is empty. A folder that is reached by a link is also
+ * known by its real path.
+ */
 export function shownFolders(folders: Readonly<Record<string, string>>): ShownAs {
-  return Object.entries(folders)
+  const real = Object.entries(folders).map(([folder, shown]) => [realPathOf(folder), shown] as const)
+  return Object.entries({ ...Object.fromEntries(real), ...folders })
     .filter(([folder]) => folder.length > 1)
     .toSorted(([one], [other]) => other.length - one.length)
+}
+
+function realPathOf(folder: string): string {
+  try {
+    return realpathSync(folder)
+  } catch {
+    // Not there yet: no error can name its real path.
+    return folder
+  }
 }
 
 /** The same result with absolute paths made relative in every text of its error; what succeeded is returned as it is. */

@@ -1,0 +1,72 @@
+import { describeProblems, type TrustedItems } from './chain/trusted-items.ts'
+import type { Review } from './contract.ts'
+import { KiwiError } from './errors.ts'
+import type { ItemStore, VerifiedItem } from './items/item-store.ts'
+import type { Definition, Item, ItemProblem } from './items/item.ts'
+
+export interface Reviewer {
+  /** What the review finds in an available item; nothing for one whose file is wrong already. */
+  problemsOf(item: Item): Promise<readonly ItemProblem[]>
+}
+
+/**
+ * Asks the review once for a definition and a vocabulary. `vocabulary` gives the same object for as long as answers may be used again.
+ */
+export function createReviewer(review: Review, vocabulary: () => Promise<object>): Reviewer {
+  const known = new WeakMap<
+    Definition,
+    { readonly path: string; readonly under: object; readonly problems: readonly ItemProblem[] }
+  >()
+  return {
+    async problemsOf(item) {
+      if (item.state.kind !== 'available') return []
+      const { definition } = item.state
+      const under = await vocabulary()
+      const before = known.get(definition)
+      if (before?.path === item.path && before.under === under) return before.problems
+      const problems = await review(item)
+      known.set(definition, { path: item.path, under, problems })
+      return problems
+    },
+  }
+}
+
+/** The same items, without those that the review has something against. */
+export function reviewedItems(items: TrustedItems, reviewer: Reviewer): TrustedItems {
+  return {
+    async require(type, id) {
+      const verified = await items.require(type, id)
+      const problems = await reviewer.problemsOf(verified.item)
+      if (problems.length === 0) return verified
+      const described = describeProblems(problems)
+      throw new KiwiError('ITEM_UNAVAILABLE', `The ${type} "${id}" cannot be used: ${described[0] ?? ''}`, {
+        suggestion: 'Correct the file, then sign it.',
+        facts: { item_type: type, item_id: id, problems: described },
+      })
+    },
+  }
+}
+
+/** The same store, where an item that the review has something against is unavailable when it is found or read. */
+export function reviewedStore(store: ItemStore, reviewer: Reviewer): ItemStore {
+  const marked = async (item: Item): Promise<Item> => {
+    const problems = await reviewer.problemsOf(item)
+    return problems.length === 0 ? item : { ...item, state: { kind: 'unavailable', problems } }
+  }
+  return {
+    ...store,
+    async find(type, id, source) {
+      const item = await store.find(type, id, source)
+      return item === null ? null : await marked(item)
+    },
+    async readVerified(item): Promise<VerifiedItem> {
+      const verified = await store.readVerified(item)
+      return { ...verified, item: await marked(verified.item) }
+    },
+    async problems() {
+      const found: ItemProblem[] = [...(await store.problems())]
+      for (const item of await store.list()) found.push(...(await reviewer.problemsOf(item)))
+      return found
+    },
+  }
+}
