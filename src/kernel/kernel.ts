@@ -4,7 +4,7 @@ import type { Kernel, KernelOptions, MetaToolRequest, MetaToolResult } from './c
 import { createCapabilityModules } from './capability-modules.ts'
 import { createExecutor } from './chain/executor.ts'
 import type { ExecutionContext } from './chain/primitive.ts'
-import { shownFolders, withRelativePaths } from './chain/relative-paths.ts'
+import { pathBelow, shownFolders, withRelativePaths } from './chain/relative-paths.ts'
 import { closeSinks } from './chain/sinks.ts'
 import { createTrustedItems, findItem } from './chain/trusted-items.ts'
 import { toEnvelope } from './errors.ts'
@@ -33,7 +33,7 @@ export function createKernel(options: KernelOptions): Kernel {
   // Most processes never search, so the index is opened by the first one that does.
   let index: SearchIndex | null = null
   const openIndex = (): SearchIndex => (index ??= createSearchIndex({ indexPath: options.indexPath }))
-  const trusted = createTrustedItems(files)
+  const trusted = createTrustedItems(files, options.keys)
   const capabilities = createCapabilityModules({ store: files, items: trusted, trustMs })
   const reviewer = options.review === undefined ? null : createReviewer(options.review, capabilities)
   const store = reviewer === null ? files : reviewedStore(files, reviewer)
@@ -50,10 +50,14 @@ export function createKernel(options: KernelOptions): Kernel {
     [projectPath]: '',
   })
 
+  const userSpace = pathBelow(projectPath, spaces.user)
+  const place = { projectPath, ...(userSpace === null ? {} : { __user_space: userSpace }) }
+
   const verb = (run: (request: MetaToolRequest, context: ExecutionContext) => Promise<MetaToolResult>): Kernel[Verb] => {
     return async (request, context = {}) => {
       try {
-        return withRelativePaths(await run(request, { ...context, projectPath }), folders)
+        const { __user_space: _own, ...given } = context
+        return withRelativePaths(await run(request, { ...given, ...place }), folders)
       } catch (error) {
         return withRelativePaths(toEnvelope(error), folders)
       }
@@ -87,9 +91,9 @@ export function createKernel(options: KernelOptions): Kernel {
   return {
     projectPath,
     search: checked('search', createSearch({ store, openIndex, authorize })),
-    load: checked('load', createLoad({ store, spaces, authorize })),
+    load: checked('load', createLoad({ store, spaces, authorize, keys: options.keys })),
     execute,
-    sign: checked('sign', createSign({ store, authorize, now: options.now })),
+    sign: checked('sign', createSign({ store, authorize, keys: options.keys, now: options.now })),
     help: checked('help', createHelp(store)),
     find: async (type, id, source) => await findItem(store, type, id, source),
     require: async (type, id) => (await items.require(type, id)).item,

@@ -15,6 +15,8 @@ export interface ExecutionContext {
   readonly __auth?: unknown
   /** What the call may touch, as `authorize` answered; primitives obey it. */
   readonly __grant?: Grant
+  /** Where the user space lies below the project, relative; set by the kernel, and only when it does. File tools keep out of it. */
+  readonly __user_space?: string
   readonly __thread_id?: string
   readonly __directive_id?: string
   /** Stable over retries and takeovers of one step: `thread/turn/name`. */

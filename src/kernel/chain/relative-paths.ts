@@ -1,4 +1,5 @@
 import { realpathSync } from 'node:fs'
+import { isAbsolute, relative, sep } from 'node:path'
 import type { MetaToolResult } from '../contract.ts'
 
 /** Folders that an error must not name, each with what stands for it in a message. Longest first, so that nested ones come out right. */
@@ -13,6 +14,12 @@ export function shownFolders(folders: Readonly<Record<string, string>>): ShownAs
   return Object.entries({ ...Object.fromEntries(real), ...folders })
     .filter(([folder]) => folder.length > 1)
     .toSorted(([one], [other]) => other.length - one.length)
+}
+
+/** Where `path` lies below `folder`, relative and with slashes; null when it is not below. Both by their real paths. */
+export function pathBelow(folder: string, path: string): string | null {
+  const found = relative(realPathOf(folder), realPathOf(path))
+  return found === '' || isAbsolute(found) || found.split(sep)[0] === '..' ? null : found.replaceAll(sep, '/')
 }
 
 function realPathOf(folder: string): string {

@@ -8,7 +8,7 @@ import type { TrustedItems } from './trusted-items.ts'
 
 type SinkFactory = (
   options: JsonObject,
-  context: { readonly projectPath: string; readonly signal?: AbortSignal },
+  context: Pick<ExecutionContext, 'projectPath' | 'signal' | '__user_space'>,
 ) => Promise<Sink>
 
 /** Built into the HTTP client: it is named in a configuration, but no tool makes it. */
@@ -111,6 +111,7 @@ async function makeSink(items: TrustedItems, destination: JsonObject, context: E
     throw new KiwiError('CONFIG_VALIDATION_ERROR', `The sink "${type}" has no default export that is a function.`)
   const sink = await factory(sinkOptions(destination), {
     projectPath: context.projectPath,
+    ...(context.__user_space === undefined ? {} : { __user_space: context.__user_space }),
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   })
   return {

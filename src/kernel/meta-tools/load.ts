@@ -2,9 +2,9 @@ import { basename } from 'node:path'
 import { writeWhole } from '../../primitives/files/confined-fs.ts'
 import { ConfinedPathError } from '../../primitives/files/relative-path.ts'
 import { mkdir } from 'node:fs/promises'
-import type { Authorize, MetaToolRequest } from '../contract.ts'
+import type { Authorize, MetaToolRequest, SigningKeys } from '../contract.ts'
 import { KiwiError } from '../errors.ts'
-import { describeProblems, findItem } from '../chain/trusted-items.ts'
+import { describeProblems, findItem, trustIn } from '../chain/trusted-items.ts'
 import type { ItemStore, VerifiedItem } from '../items/item-store.ts'
 import type { Definition, Item, ItemType, Space } from '../items/item.ts'
 import { isProtectedSystemItem } from '../items/shadowing.ts'
@@ -14,6 +14,7 @@ export interface LoadOptions {
   readonly store: ItemStore
   readonly spaces: Readonly<Record<Space, string>>
   readonly authorize: Authorize | undefined
+  readonly keys: Pick<SigningKeys, 'trust'>
 }
 
 /** What a reader can take in; the whole file is a file. */
@@ -22,7 +23,7 @@ const MAX_TEXT_BYTES = 30_000
 const FOLDER_OF: Readonly<Record<ItemType, string>> = { directive: 'directives', tool: 'tools', knowledge: 'knowledge' }
 
 /** Shows an item, unsigned and unavailable ones too, and copies its file to another space where `destination` says so. */
-export function createLoad({ store, spaces, authorize }: LoadOptions): MetaTool {
+export function createLoad({ store, spaces, authorize, keys }: LoadOptions): MetaTool {
   return async (request: MetaToolRequest, context) => {
     const { type, id } = requiredItem('load', request)
     const overwrite = onlyFlag('load', request.parameters, 'overwrite')
@@ -39,11 +40,16 @@ export function createLoad({ store, spaces, authorize }: LoadOptions): MetaTool 
     const verified = await store.readVerified(found)
     const copied =
       request.destination === undefined ? null : await copyItem(verified, { spaces, destination: request.destination, overwrite })
-    return { success: true, ...describe(verified), ...(copied === null ? {} : { copied_to: copied }) }
+    return {
+      success: true,
+      ...describe(verified),
+      ...describeSignature(verified, keys),
+      ...(copied === null ? {} : { copied_to: copied }),
+    }
   }
 }
 
-function describe({ item, bytes, integrity }: VerifiedItem): Readonly<Record<string, unknown>> {
+function describe({ item, bytes }: VerifiedItem): Readonly<Record<string, unknown>> {
   const { type, id, space, category, description, version, file, state, warnings } = item
   const truncated = bytes.length > MAX_TEXT_BYTES
   return {
@@ -55,7 +61,6 @@ function describe({ item, bytes, integrity }: VerifiedItem): Readonly<Record<str
     version,
     file,
     available: state.kind === 'available',
-    integrity: integrity.kind,
     definition: state.kind === 'available' ? shownDefinition(state.definition) : null,
     problems: state.kind === 'unavailable' ? describeProblems(state.problems) : [],
     warnings: describeProblems(warnings),
@@ -69,6 +74,19 @@ function describe({ item, bytes, integrity }: VerifiedItem): Readonly<Record<str
         }
       : {}),
   }
+}
+
+/** What stands between the item and running it (`signed` and `shipped`: nothing), and whose signature it has. */
+function describeSignature(
+  { item, integrity, imports }: VerifiedItem,
+  keys: Pick<SigningKeys, 'trust'>,
+): Readonly<Record<string, unknown>> {
+  const files = imports.size === 0 ? {} : { imports: [...imports.keys()].toSorted() }
+  if (integrity.kind !== 'signed' && integrity.kind !== 'forged') return { integrity: integrity.kind, ...files }
+  const { keyId, signedAt } = integrity
+  const trust = integrity.kind === 'signed' ? trustIn(keys, item, keyId) : 'trusted'
+  const shown = trust === 'trusted' ? integrity.kind : trust === 'untrusted' ? 'untrusted_key' : 'other_purpose'
+  return { integrity: shown, signed_by: { key_id: keyId, signed_at: signedAt }, ...files }
 }
 
 function shownDefinition(definition: Definition): unknown {
@@ -95,7 +113,7 @@ async function copyItem({ item, bytes }: VerifiedItem, { spaces, destination, ov
   const path = targetPath(item)
   try {
     await mkdir(spaces[destination], { recursive: true })
-    await writeWhole(spaces[destination], path, { bytes, existing: overwrite ? 'replace' : 'refuse' })
+    await writeWhole({ path: spaces[destination], userSpace: null }, path, { bytes, existing: overwrite ? 'replace' : 'refuse' })
   } catch (error) {
     if (!(error instanceof ConfinedPathError)) throw error
     const suggestion = error.code === 'ITEM_EXISTS' ? 'Set parameters.overwrite to true to replace it.' : undefined

@@ -1,29 +1,25 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readlinkSync, realpathSync } from 'node:fs'
-import { basename, isAbsolute, join } from 'node:path'
-import { outside } from './relative-path.ts'
+import { basename, join } from 'node:path'
+import type { ConfinedRoot } from './confined-fs.ts'
+import { ConfinedPathError, denialOf, outside, parseRelativePath } from './relative-path.ts'
 import { codeOf } from './system-error.ts'
 
 /**
  * Opens `path` for appending, folder by folder and without following a link, so that nothing that is swapped underneath can lead out of the root.
  * The file must be an ordinary one with a single name: another name could be anywhere. Missing folders are made (0700), and the file (0600).
+ * Below `.ai` only the folders of threads take files.
  *
  * Synchronous, because it is two calls of the system in front of every stream; the folders of tools go through `confined-fs.ts`.
  *
- * @throws {ConfinedPathError} PATH_OUTSIDE_PROJECT
+ * @throws {ConfinedPathError} PATH_OUTSIDE_PROJECT, PERMISSION_DENIED
  */
-export function openForAppend(root: string, path: string): number {
-  const names = path.split('/').filter((name) => name !== '' && name !== '.')
-  const fileName = names.pop()
-  if (
-    isAbsolute(path) ||
-    path.endsWith('/') ||
-    path.includes('\0') ||
-    fileName === undefined ||
-    names.includes('..') ||
-    fileName === '..'
-  ) {
-    throw outside(path, 'it must be a relative path of a file, without ".."')
-  }
+export function openForAppend({ path: root, userSpace }: ConfinedRoot, path: string): number {
+  const segments = parseRelativePath(path)
+  const denial = denialOf(segments, 'append', userSpace?.split('/') ?? null)
+  if (denial !== null) throw new ConfinedPathError('PERMISSION_DENIED', `${JSON.stringify(path)} is refused: ${denial}.`, path)
+  const names = segments.slice(0, -1)
+  const fileName = segments.at(-1)
+  if (fileName === undefined || path.endsWith('/')) throw outside(path, 'it names a folder')
   const known = openKnownFolder(root, names)
   if (known !== null) {
     try {

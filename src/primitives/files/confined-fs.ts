@@ -13,13 +13,35 @@ import { constants, type Dirent, type Stats } from 'node:fs'
 import { type FileHandle, link, lstat, mkdir, open, readdir, readlink, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf } from './system-error.ts'
-import { type Access, ConfinedPathError, denialOf, outside, parseRelativePath } from './relative-path.ts'
+import { type Access, ConfinedPathError, denialOf, isItemPath, outside, parseRelativePath } from './relative-path.ts'
+import { assertUnsigned } from './signature-line.ts'
+
+/** A folder that nothing leads out of. */
+export interface ConfinedRoot {
+  /** Absolute. */
+  readonly path: string
+  /** Where the user's own items lie below it, relative, when they do: they are closed. */
+  readonly userSpace: string | null
+}
+
+/** What a file tool reads of the context of its call. */
+export interface ProjectContext {
+  readonly projectPath: string
+  readonly __user_space?: string
+}
+
+/** The project of a call, as its context names it. */
+export function projectRoot(context: ProjectContext): ConfinedRoot {
+  return { path: context.projectPath, userSpace: context.__user_space ?? null }
+}
 
 /** An open folder. Children are reached through its descriptor, so it stays the folder it was. */
 export interface OpenFolder extends AsyncDisposable {
   /** Relative to the root; empty for the root itself. */
   readonly path: string
   readonly root: string
+  /** Segments of the root's `userSpace`. */
+  readonly userSpace: readonly string[] | null
   readonly handle: FileHandle
   readonly place: string
 }
@@ -34,8 +56,8 @@ const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK
 const HAS_PROC = process.platform === 'linux'
 
 /** @throws {ConfinedPathError} */
-export async function openFolder(root: string, path: string): Promise<OpenFolder> {
-  const segments = checkedSegments(path, 'read')
+export async function openFolder(root: ConfinedRoot, path: string): Promise<OpenFolder> {
+  const segments = checkedSegments(root, path, 'read')
   return await walkTo(root, segments, { path, create: false })
 }
 
@@ -45,8 +67,8 @@ export async function openChildFolder(parent: OpenFolder, name: string): Promise
 }
 
 /** A regular file for reading. @throws {ConfinedPathError} */
-export async function openFile(root: string, path: string): Promise<OpenFile> {
-  const segments = checkedSegments(path, 'read')
+export async function openFile(root: ConfinedRoot, path: string): Promise<OpenFile> {
+  const segments = checkedSegments(root, path, 'read')
   const name = segments.at(-1)
   if (name === undefined) throw notFile(path)
   await using folder = await walkTo(root, segments.slice(0, -1), { path, create: false })
@@ -83,18 +105,20 @@ export async function childStats(folder: OpenFolder, name: string): Promise<Stat
 /**
  * Writes a whole file (F3), making missing folders. `existing` decides what happens when the name is taken.
  *
- * A file that is replaced keeps its mode. Links, special files and files with another hard link are refused.
+ * A file that is replaced keeps its mode. Links, special files and files with another hard link are refused, and so is an item of the
+ * project's `.ai` folder with a signature line.
  *
  * @throws {ConfinedPathError} ITEM_EXISTS when `existing` is `refuse`.
  */
 export async function writeWhole(
-  root: string,
+  root: ConfinedRoot,
   path: string,
   content: { readonly bytes: Uint8Array; readonly existing: 'replace' | 'refuse' },
 ): Promise<{ created: boolean }> {
-  const segments = checkedSegments(path, 'write')
+  const segments = checkedSegments(root, path, 'write')
   const name = segments.at(-1)
   if (name === undefined) throw notFile(path)
+  if (isItemPath(segments)) assertUnsigned(content.bytes, path)
   await using folder = await walkTo(root, segments.slice(0, -1), { path, create: true })
   const target = childPlace(folder, name)
   const before = await lstat(target).catch(() => null)
@@ -120,11 +144,15 @@ export async function writeWhole(
   return { created: before === null }
 }
 
-function checkedSegments(path: string, access: Access): readonly string[] {
+function checkedSegments(root: ConfinedRoot, path: string, access: Access): readonly string[] {
   const segments = parseRelativePath(path)
-  const denial = denialOf(segments, access)
+  const denial = denialOf(segments, access, userSpaceOf(root))
   if (denial !== null) throw new ConfinedPathError('PERMISSION_DENIED', `${JSON.stringify(path)} is refused: ${denial}.`, path)
   return segments
+}
+
+function userSpaceOf({ userSpace }: ConfinedRoot): readonly string[] | null {
+  return userSpace === null ? null : userSpace.split('/')
 }
 
 interface Step {
@@ -133,11 +161,11 @@ interface Step {
   readonly create: boolean
 }
 
-async function walkTo(root: string, segments: readonly string[], step: Step): Promise<OpenFolder> {
-  const realRoot = await realpath(root).catch((error: unknown) => {
+async function walkTo(root: ConfinedRoot, segments: readonly string[], step: Step): Promise<OpenFolder> {
+  const realRoot = await realpath(root.path).catch((error: unknown) => {
     throw explained(error, '.')
   })
-  let folder = folderOf(await open(realRoot, O_RDONLY | O_DIRECTORY), { root: realRoot, path: '' })
+  let folder = folderOf(await open(realRoot, O_RDONLY | O_DIRECTORY), { root: realRoot, userSpace: userSpaceOf(root), path: '' })
   for (const segment of segments) {
     const parent = folder
     try {
@@ -159,7 +187,7 @@ async function enter(parent: OpenFolder, name: string, { path, create }: Step): 
   const handle = await open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).catch((error: unknown) => {
     throw explained(error, path)
   })
-  const child = folderOf(handle, { root: parent.root, path: joined(parent, name) })
+  const child = folderOf(handle, { ...parent, path: joined(parent, name) })
   try {
     await assertInside(handle, { root: parent.root, path, place: child.place })
     return child
@@ -169,8 +197,8 @@ async function enter(parent: OpenFolder, name: string, { path, create }: Step): 
   }
 }
 
-function folderOf(handle: FileHandle, { root, path }: { readonly root: string; readonly path: string }): OpenFolder {
-  return { handle, root, path, place: join(root, path), [Symbol.asyncDispose]: async () => await handle.close() }
+function folderOf(handle: FileHandle, { root, userSpace, path }: Pick<OpenFolder, 'root' | 'userSpace' | 'path'>): OpenFolder {
+  return { handle, root, userSpace, path, place: join(root, path), [Symbol.asyncDispose]: async () => await handle.close() }
 }
 
 /** Where the descriptor really is. */

@@ -21,14 +21,19 @@ export class ConfinedPathError extends Error {
   }
 }
 
-export type Access = 'read' | 'write'
+/** `append` is what the sinks of streams do. */
+export type Access = 'read' | 'write' | 'append'
 
 const MAX_SEGMENTS = 64
 // eslint-disable-next-line no-control-regex
 const UNSAFE_SEGMENT = /[\u0000-\u001f\u007f\\:]|[. ]$/
 const DEVICE_NAME = /^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i
 const DENIED_ANYWHERE = /^(?:\.git|\.env.*|\.ssh|\.gnupg|\.aws)$/
-const DENIED_BELOW_AI: ReadonlySet<string> = new Set(['threads', 'keys', 'trust'])
+/** In a space, the project's or the user's: what decides who may do what. */
+const CLOSED_IN_SPACE = /^(?:threads|keys|host|trust.*)$/
+const SPACE = '.ai'
+/** Folders of items in a space. Only these spellings, so that a file system without letter case is not led around the rules of a caller. */
+const ITEM_FOLDERS: ReadonlySet<string> = new Set(['tools', 'directives', 'knowledge'])
 
 /**
  * The segments of a path relative to a root; empty for the root itself. `.`, a leading `./` and a trailing `/` are accepted.
@@ -58,16 +63,46 @@ export function parseRelativePath(path: string): readonly string[] {
   return segments
 }
 
-/** Why a path may never be touched (F4); null when it may. */
-export function denialOf(segments: readonly string[], access: Access): string | null {
+/**
+ * Why a path may never be touched (F4); null when it may. `userSpace` is where the user's own items lie below the root, when they do.
+ *
+ * Item folders of the project may be written: whether by this caller, and that the result is unsigned, is not decided here.
+ */
+export function denialOf(segments: readonly string[], access: Access, userSpace: readonly string[] | null = null): string | null {
   const folded = segments.map((segment) => segment.toLowerCase())
   const denied = folded.find((segment) => DENIED_ANYWHERE.test(segment))
   if (denied !== undefined) return `${denied} is closed to tools`
-  if (folded[0] !== '.ai') return null
-  if (DENIED_BELOW_AI.has(folded[1] ?? '')) return `.ai/${folded[1]} is closed to tools`
-  return access === 'write'
-    ? '.ai is not written by file tools: items there are changed by their owner and signed with `kiwi sign`'
-    : null
+  if (userSpace !== null && userSpace.every((segment, index) => folded[index] === segment.toLowerCase())) {
+    const denial = denialInSpace(folded.slice(userSpace.length), access)
+    if (denial !== null) return denial
+    if (access !== 'read' && userSpace.join('/') !== SPACE) return 'the user space is not written by tools'
+  }
+  for (const [index, segment] of folded.entries()) {
+    if (segment !== SPACE) continue
+    if (index === 0 && isWritableInProject(segments, access)) continue
+    const denial = denialInSpace(folded.slice(index + 1), access)
+    if (denial !== null) return denial
+    if (access === 'append') return 'below .ai, streams are written to .ai/threads/ID/ only'
+    if (access === 'write' && index > 0) return 'the .ai folder of another project is not written by tools'
+    if (access === 'write') return 'below .ai, file tools write only in tools, directives and knowledge'
+  }
+  return null
+}
+
+/** Whether the segments lead to an item of the root's own `.ai` folder. */
+export function isItemPath(segments: readonly string[]): boolean {
+  return segments.length > 2 && segments[0] === SPACE && ITEM_FOLDERS.has(segments[1] ?? '')
+}
+
+function isWritableInProject(segments: readonly string[], access: Access): boolean {
+  if (access === 'write') return isItemPath(segments)
+  // A file in the folder of one thread, and never the registry beside them.
+  return access === 'append' && segments.length > 3 && segments[0] === SPACE && segments[1] === 'threads'
+}
+
+function denialInSpace([first = '']: readonly string[], access: Access): string | null {
+  if (!CLOSED_IN_SPACE.test(first) || (access === 'append' && first === 'threads')) return null
+  return `.ai/${first} is closed to tools`
 }
 
 /** A path that leads out of its folder, or could. */

@@ -1,6 +1,8 @@
 import { type OpenFile } from './confined-fs.ts'
 import { ConfinedPathError } from './relative-path.ts'
 
+/** Of a file that is written as a whole. */
+export const MAX_WRITABLE_BYTES: number = 8 * 1024 * 1024
 /** Where a file stops being something to show as text. */
 const SNIFFED_BYTES = 8_192
 
@@ -19,6 +21,13 @@ export async function readStart(file: OpenFile, maxBytes: number): Promise<Buffe
 /** A NUL near the beginning is what tells binary files from text everywhere. */
 export function isBinary(bytes: Uint8Array): boolean {
   return bytes.subarray(0, SNIFFED_BYTES).includes(0)
+}
+
+/** @throws {ConfinedPathError} LIMIT_EXCEEDED */
+export function assertWritableSize(bytes: number, path: string): void {
+  if (bytes <= MAX_WRITABLE_BYTES) return
+  const message = `${JSON.stringify(path)} would have ${bytes} bytes; at most ${MAX_WRITABLE_BYTES} are written at once.`
+  throw new ConfinedPathError('LIMIT_EXCEEDED', message, path)
 }
 
 /**

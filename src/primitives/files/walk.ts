@@ -29,7 +29,7 @@ export async function* walk(
   for (const name of names) {
     options.signal?.throwIfAborted()
     const path = folder.path === '' ? name : `${folder.path}/${name}`
-    if (SKIPPED.has(name) || denialOf(path.split('/'), 'read') !== null) continue
+    if (SKIPPED.has(name) || denialOf(path.split('/'), 'read', folder.userSpace) !== null) continue
     const stats = await childStats(folder, name).catch(() => null)
     if (stats === null) continue
     const type = stats.isFile() ? 'file' : stats.isDirectory() ? 'folder' : stats.isSymbolicLink() ? 'link' : 'other'

@@ -1,4 +1,4 @@
-import { openFolder } from '../../../src/primitives/files/confined-fs.ts'
+import { openFolder, type ProjectContext, projectRoot } from '../../../src/primitives/files/confined-fs.ts'
 import { walk } from '../../../src/primitives/files/walk.ts'
 
 export const __tool_type__ = 'runtime'
@@ -49,9 +49,9 @@ const MAX_VISITED = 200_000
 /** Entries in the order of their names, a folder before what is in it. */
 export default async function listFiles(
   { path, recursive, limit }: { readonly path: string; readonly recursive: boolean; readonly limit: number },
-  context: { readonly projectPath: string; readonly signal?: AbortSignal },
+  context: ProjectContext & { readonly signal?: AbortSignal },
 ): Promise<Result> {
-  await using folder = await openFolder(context.projectPath, path)
+  await using folder = await openFolder(projectRoot(context), path)
   const entries: Entry[] = []
   let count = 0
   let files = 0

@@ -1,4 +1,4 @@
-import { openFile } from '../../../src/primitives/files/confined-fs.ts'
+import { openFile, type ProjectContext, projectRoot } from '../../../src/primitives/files/confined-fs.ts'
 import { isBinary, readStart } from '../../../src/primitives/files/text-file.ts'
 
 export const __tool_type__ = 'runtime'
@@ -45,8 +45,8 @@ interface Result {
 const MAX_SCANNED_BYTES = 16 * 1024 * 1024
 
 /** One page of a file. A line that is longer than `max_bytes` is cut; every other line is whole. */
-export default async function readFile(parameters: Parameters, context: { readonly projectPath: string }): Promise<Result> {
-  await using file = await openFile(context.projectPath, parameters.path)
+export default async function readFile(parameters: Parameters, context: ProjectContext): Promise<Result> {
+  await using file = await openFile(projectRoot(context), parameters.path)
   const { path } = file
   const { size } = file.stats
   const bytes = await readStart(file, MAX_SCANNED_BYTES)

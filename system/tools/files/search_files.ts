@@ -1,4 +1,11 @@
-import { openChildFile, openFile, type OpenFile, openFolder } from '../../../src/primitives/files/confined-fs.ts'
+import {
+  openChildFile,
+  openFile,
+  type OpenFile,
+  openFolder,
+  type ProjectContext,
+  projectRoot,
+} from '../../../src/primitives/files/confined-fs.ts'
 import { ConfinedPathError } from '../../../src/primitives/files/relative-path.ts'
 import { isBinary, readStart } from '../../../src/primitives/files/text-file.ts'
 import { walk } from '../../../src/primitives/files/walk.ts'
@@ -17,7 +24,8 @@ export const PARAMETERS = {
   additionalProperties: false,
   required: ['pattern'],
   properties: {
-    pattern: { type: 'string', minLength: 1, maxLength: 1000, description: 'Text to find, as it stands in one line.' },
+    // Up to 250 characters are searched in linear time; beyond them the engine's search can cost text times pattern.
+    pattern: { type: 'string', minLength: 1, maxLength: 250, description: 'Text to find, as it stands in one line.' },
     path: { type: 'string', maxLength: 4096, default: '.', description: 'Folder or file relative to the project.' },
     ignore_case: { type: 'boolean', default: false, description: 'Treat upper and lower case alike.' },
     limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Most matching lines to show.' },
@@ -52,7 +60,7 @@ const MAX_LINE_CHARS = 300
 /** Matching lines in the order of paths and lines. Literal text only: a pattern of the caller's must not be able to stall this process. */
 export default async function searchFiles(
   parameters: Parameters,
-  context: { readonly projectPath: string; readonly signal?: AbortSignal },
+  context: ProjectContext & { readonly signal?: AbortSignal },
 ): Promise<Result> {
   const matches: Match[] = []
   let searched = 0
@@ -81,11 +89,8 @@ export default async function searchFiles(
 }
 
 /** Each file is open only until the next is asked for. */
-async function* filesBelow(
-  path: string,
-  context: { readonly projectPath: string; readonly signal?: AbortSignal },
-): AsyncGenerator<OpenFile> {
-  const single = await openFile(context.projectPath, path).catch((error: unknown) => {
+async function* filesBelow(path: string, context: ProjectContext & { readonly signal?: AbortSignal }): AsyncGenerator<OpenFile> {
+  const single = await openFile(projectRoot(context), path).catch((error: unknown) => {
     if (error instanceof ConfinedPathError && error.code === 'INVALID_REQUEST') return null
     throw error
   })
@@ -94,7 +99,7 @@ async function* filesBelow(
     yield file
     return
   }
-  await using folder = await openFolder(context.projectPath, path)
+  await using folder = await openFolder(projectRoot(context), path)
   for await (const entry of walk(folder, { recursive: true, signal: context.signal })) {
     if (entry.type !== 'file') continue
     const opened = await openChildFile(entry.folder, entry.name).catch((error: unknown) => {

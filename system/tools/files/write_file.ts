@@ -1,11 +1,12 @@
-import { writeWhole } from '../../../src/primitives/files/confined-fs.ts'
+import { type ProjectContext, projectRoot, writeWhole } from '../../../src/primitives/files/confined-fs.ts'
+import { assertWritableSize } from '../../../src/primitives/files/text-file.ts'
 
 export const __tool_type__ = 'runtime'
 export const __version__ = '1.0.0'
 export const __executor_id__ = 'node'
 export const __category__ = 'files'
 export const __description__ =
-  'Write a whole text file of the project, making its folders; an existing file is replaced. Use edit_file to change a part.'
+  'Write a whole text file of the project, making its folders; an existing file is replaced. Use edit_file to change a part. Items below .ai stay unsigned.'
 export const __requires__ = ['fs.write'] as const
 export const __effect__ = 'idempotent'
 export const PARAMETERS = {
@@ -21,9 +22,10 @@ export const PARAMETERS = {
 /** The file has the old content or the new one at every moment. */
 export default async function writeFile(
   { path, content }: { readonly path: string; readonly content: string },
-  context: { readonly projectPath: string },
+  context: ProjectContext,
 ): Promise<{ readonly path: string; readonly bytes: number; readonly created: boolean }> {
+  assertWritableSize(Buffer.byteLength(content), path)
   const bytes = Buffer.from(content, 'utf8')
-  const { created } = await writeWhole(context.projectPath, path, { bytes, existing: 'replace' })
+  const { created } = await writeWhole(projectRoot(context), path, { bytes, existing: 'replace' })
   return { path, bytes: bytes.length, created }
 }

@@ -2,6 +2,7 @@ import { closeSync, writeSync } from 'node:fs'
 import type { JsonObject } from '../../../src/json.ts'
 import { KiwiError } from '../../../src/kernel/errors.ts'
 import { openForAppend } from '../../../src/primitives/files/append-file.ts'
+import { type ProjectContext, projectRoot } from '../../../src/primitives/files/confined-fs.ts'
 import { ConfinedPathError } from '../../../src/primitives/files/relative-path.ts'
 import type { Sink } from '../../../src/primitives/http-client/contract.ts'
 
@@ -48,17 +49,17 @@ const FLUSH_DELAY_MS = 50
 const EMPTY = Buffer.alloc(0)
 
 /**
- * Opens the file for appending and makes the sink. Throws `KiwiError` PATH_OUTSIDE_PROJECT or CONFIG_VALIDATION_ERROR.
+ * Opens the file for appending and makes the sink. Throws `KiwiError` PATH_OUTSIDE_PROJECT, PERMISSION_DENIED or CONFIG_VALIDATION_ERROR.
  *
  * An event is accepted when `write` returns; one for which it throws was not accepted, so writing it again never doubles it. What a failed append left
  * over goes out first at the next write or at `close`, and `close` rejects if it cannot.
  */
 export default async function createFileSink(
   options: FileSinkOptions,
-  context: { readonly projectPath: string; readonly signal?: AbortSignal },
+  context: ProjectContext & { readonly signal?: AbortSignal },
 ): Promise<Sink> {
   const { path, format, flushEvery } = checkOptions(options)
-  const file = openInProject(context.projectPath, path)
+  const file = openInProject(context, path)
   const lineOf = format === 'raw' ? (data: string) => data : toLine
   let pending = ''
   let pendingEvents = 0
@@ -156,11 +157,11 @@ function appendText(file: number, text: string): Buffer<ArrayBuffer> {
   return Buffer.from(Buffer.from(text).subarray(written))
 }
 
-function openInProject(projectPath: string, path: string): number {
+function openInProject(context: ProjectContext, path: string): number {
   try {
-    return openForAppend(projectPath, path)
+    return openForAppend(projectRoot(context), path)
   } catch (error) {
     if (!(error instanceof ConfinedPathError)) throw error
-    throw new KiwiError('PATH_OUTSIDE_PROJECT', `file_sink: ${error.message} Name a file inside the project folder.`, { error })
+    throw new KiwiError(error.code, `file_sink: ${error.message} Name a file inside the project folder.`, { error })
   }
 }

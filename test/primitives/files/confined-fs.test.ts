@@ -4,7 +4,7 @@ import { link, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, stat, sy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { openFile, openFolder, writeWhole } from '../../../src/primitives/files/confined-fs.ts'
+import { type ConfinedRoot, openFile, openFolder, writeWhole } from '../../../src/primitives/files/confined-fs.ts'
 import { ConfinedPathError, parseRelativePath } from '../../../src/primitives/files/relative-path.ts'
 
 let base = ''
@@ -28,13 +28,18 @@ before(async () => {
 })
 after(async () => await rm(base, { recursive: true, force: true }))
 
+/** The project, with the user's own items in a folder of it. */
+function at(): ConfinedRoot {
+  return { path: root, userSpace: 'home/kiwi' }
+}
+
 async function read(path: string): Promise<string> {
-  await using file = await openFile(root, path)
+  await using file = await openFile(at(), path)
   return await file.handle.readFile('utf8')
 }
 
 async function write(path: string, text: string, existing: 'replace' | 'refuse' = 'replace'): Promise<{ created: boolean }> {
-  return await writeWhole(root, path, { bytes: Buffer.from(text), existing })
+  return await writeWhole(at(), path, { bytes: Buffer.from(text), existing })
 }
 
 test('a file inside is read and written', async () => {
@@ -130,7 +135,7 @@ test('threat row 36: a file with another hard link is not written', async () => 
 
 test('a folder is no file and a file is no folder', async () => {
   await assert.rejects(read('src'), { code: 'INVALID_REQUEST' })
-  await assert.rejects(openFolder(root, 'src/a.txt'), ConfinedPathError)
+  await assert.rejects(openFolder(at(), 'src/a.txt'), ConfinedPathError)
 })
 
 test('a replaced file keeps its mode and leaves no temporary file', async () => {
