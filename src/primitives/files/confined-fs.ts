@@ -115,7 +115,7 @@ export async function writeWhole(
   path: string,
   content: { readonly bytes: Uint8Array; readonly existing: 'replace' | 'refuse' },
 ): Promise<{ created: boolean }> {
-  const segments = checkedSegments(root, path, 'write')
+  const segments = checkedSegments(root, path, 'edit')
   const name = segments.at(-1)
   if (name === undefined) throw notFile(path)
   if (isItemPath(segments)) assertUnsigned(content.bytes, path)

@@ -21,8 +21,11 @@ export class ConfinedPathError extends Error {
   }
 }
 
-/** `append` is what the sinks of streams do. */
-export type Access = 'read' | 'write' | 'append'
+/**
+ * `edit` writes one whole file whose content is seen before it is written, as file tools do; `append` is what the sinks of streams do; `write` is
+ * any other writing.
+ */
+export type Access = 'read' | 'write' | 'edit' | 'append'
 
 const MAX_SEGMENTS = 64
 // eslint-disable-next-line no-control-regex
@@ -66,7 +69,7 @@ export function parseRelativePath(path: string): readonly string[] {
 /**
  * Why a path may never be touched (F4); null when it may. `userSpace` is where the user's own items lie below the root, when they do.
  *
- * Item folders of the project may be written: whether by this caller, and that the result is unsigned, is not decided here.
+ * Item folders of the project may be edited: whether by this caller, and that the result is unsigned, is not decided here.
  */
 export function denialOf(segments: readonly string[], access: Access, userSpace: readonly string[] | null = null): string | null {
   const folded = segments.map((segment) => segment.toLowerCase())
@@ -82,9 +85,10 @@ export function denialOf(segments: readonly string[], access: Access, userSpace:
     if (index === 0 && isWritableInProject(segments, access)) continue
     const denial = denialInSpace(folded.slice(index + 1), access)
     if (denial !== null) return denial
-    if (access === 'append') return 'below .ai, streams are written to .ai/threads/ID/ only'
-    if (access === 'write' && index > 0) return 'the .ai folder of another project is not written by tools'
-    if (access === 'write') return 'below .ai, file tools write only in tools, directives and knowledge'
+    if (access === 'append' && index === 0) return 'below .ai, streams are written to .ai/threads/ID/ only'
+    if (access !== 'read' && index > 0) return 'the .ai folder of another project is not written by tools'
+    if (access === 'edit') return 'below .ai, file tools write only in tools, directives and knowledge'
+    if (access === 'write') return 'below .ai, only file tools write'
   }
   return null
 }
@@ -95,7 +99,7 @@ export function isItemPath(segments: readonly string[]): boolean {
 }
 
 function isWritableInProject(segments: readonly string[], access: Access): boolean {
-  if (access === 'write') return isItemPath(segments)
+  if (access === 'edit') return isItemPath(segments)
   // A file in the folder of one thread, and never the registry beside them.
   return access === 'append' && segments.length > 3 && segments[0] === SPACE && segments[1] === 'threads'
 }
