@@ -19,7 +19,7 @@ import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
 import type { ExecutionContext, Primitive, PrimitiveCall, PrimitiveOutcome } from './primitive.ts'
 import { type Chain, type Link, resolveChain } from './resolve-chain.ts'
 import { createSchemaValidation, withDefaults, type SchemaValidation } from './schema-validation.ts'
-import { closeSinks, destinationsOf, makeSinks, sinkCalls } from './sinks.ts'
+import { closeSinks, destinationsOf, makeSinks, sinkCalls, type SinkScope } from './sinks.ts'
 import type { TrustedItems } from './trusted-items.ts'
 
 export interface ExecutorOptions {
@@ -36,10 +36,15 @@ export interface Executor {
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
 }
 
-type PreparedCall = Omit<PrimitiveCall, 'sinks'>
+/** A call that is permitted, and which of its sink destinations stand in signed files as they are. */
+interface PreparedCall {
+  readonly call: Omit<PrimitiveCall, 'sinks'>
+  readonly isFixed: SinkScope['isFixed']
+}
 
 /** A call that is rendered and checked but not yet permitted. */
-interface ReadyCall extends Omit<PreparedCall, 'context'> {
+interface ReadyCall extends Pick<PreparedCall, 'isFixed'> {
+  readonly call: Omit<PrimitiveCall, 'sinks' | 'context'>
   /** Everything beside the tool itself that is asked for on its own. */
   readonly parts: readonly CallPart[]
   readonly sinkRequires: readonly (readonly Requirement[])[]
@@ -56,16 +61,16 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
     const { chain } = plan
     const parameters = await checkedParameters(validation, plan, given)
     const readied = await settled(readyCall(plan, { parameters, context }))
-    const sinks = readied.kind === 'ready' ? readied.call.sinkRequires : []
+    const sinks = readied.kind === 'ready' ? readied.ready.sinkRequires : []
     const reach = { chain: chain.ids, chainRequires: unionOfRequirements([plan.chainRequires, ...sinks]), context }
     // Called directly, a primitive is about what its file and the caller's parameters make together.
     const own = plan.template === null ? { ...plan.config, ...parameters } : parameters
     let grant = await askForPart(authorize, { item: chain.leaf.verified.item, requires: plan.requires, parameters: own }, reach)
     // What is wrong with its configuration is told only to those who may execute the tool.
     if (readied.kind === 'failed') throw readied.error
-    const { parts, sinkRequires: _asked, ...call } = readied.call
+    const { call, parts, isFixed } = readied.ready
     for (const part of parts) grant = await askForPart(authorize, part, reach)
-    return { ...call, context: grant === undefined ? context : { ...context, __grant: grant } }
+    return { call: { ...call, context: grant === undefined ? context : { ...context, __grant: grant } }, isFixed }
   }
 
   /** Renders and checks everything that the call will use. Opens, makes and sends nothing (E2). */
@@ -75,20 +80,24 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
   ): Promise<ReadyCall> => {
     const { chain, wrapped, primitiveRequires } = plan
     const { item } = chain.leaf.verified
-    const config = await renderedConfig(validation, plan, { parameters, env: (name) => env(name, context) })
-    const ofPrimitive = { item, requires: primitiveRequires, parameters: config }
-    const sinks = await shapedSinks(items, plan, { config, env: (name) => env(name, context) })
-    const others = [ofPrimitive].filter(({ requires }) => requires.length > 0)
-    const reach = { config, sinkRequires: sinks.map(({ requires }) => requires) }
-    if (wrapped === null) {
-      const code = chain.leaf.tool.module ? { runtimeTool: runtimeToolOf(chain.leaf) } : {}
-      return { ...reach, parameters, parts: [...others, ...sinks], ...code }
+    const envOf = (name: string): string | undefined => env(name, context)
+    const config = await renderedConfig(validation, plan, { parameters, env: envOf })
+    const isFixed = fixedDestinationsOf(plan, envOf)
+    const sinks = await shapedSinks(items, chain, { config, isFixed })
+    const inner =
+      wrapped === null ? parameters : await wrappedParameters(validation, chain, { module: wrapped.module, config, parameters })
+    const runtime = wrapped?.module ?? (chain.leaf.tool.module ? chain.leaf : null)
+    const parts = [
+      // What a runtime tool requires is about its own parameters, not those of the tool file before it.
+      { item, requires: wrapped?.requires ?? [], parameters: inner },
+      { item, requires: primitiveRequires, parameters: config },
+    ]
+    return {
+      call: { config, parameters: inner, ...(runtime === null ? {} : { runtimeTool: runtimeToolOf(runtime) }) },
+      isFixed,
+      parts: [...parts.filter(({ requires }) => requires.length > 0), ...sinks],
+      sinkRequires: sinks.map(({ requires }) => requires),
     }
-    const inner = await wrappedParameters(validation, chain, { module: wrapped.module, config, parameters })
-    // What a runtime tool requires is about its own parameters, not those of the tool file before it.
-    const ofModule = { item, requires: wrapped.requires, parameters: inner }
-    const asked = [ofModule, ...others].filter(({ requires }) => requires.length > 0)
-    return { ...reach, parameters: inner, parts: [...asked, ...sinks], runtimeTool: runtimeToolOf(wrapped.module) }
   }
 
   return {
@@ -104,11 +113,11 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
         const primitive = primitives.find(({ id }) => id === plan.chain.primitive.id)
         if (primitive === undefined) throw missingPrimitive(plan.chain)
         const prepared = await prepare(plan, given, context)
-        if (prepared.config['mode'] === 'stream') {
+        if (prepared.call.config['mode'] === 'stream') {
           sinks = [...(await sinksOf(items, plan.chain, prepared)), ...sinks]
           taken = true
         }
-        return await run(primitive, plan.chain, { ...prepared, sinks: taken ? sinks : [] })
+        return await run(primitive, plan.chain, { ...prepared.call, sinks: taken ? sinks : [] })
       } finally {
         // E3
         if (!taken) await closeSinks(sinks)
@@ -116,11 +125,11 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
     },
 
     async importModule(toolId) {
-      const { item, bytes } = await items.require('tool', toolId)
+      const { item, bytes, imports } = await items.require('tool', toolId)
       if (item.state.kind !== 'available' || item.state.definition.kind !== 'tool' || !item.state.definition.module) {
         throw new KiwiError('INVALID_REQUEST', `"${toolId}" is not a runtime tool, so it has no module.`)
       }
-      return { item, module: await importVerified({ path: item.path, bytes }) }
+      return { item, module: await importVerified({ path: item.path, space: item.space, bytes, imports }) }
     },
   }
 }
@@ -177,20 +186,25 @@ function parameterError(chain: Chain, link: Link, violations: Awaited<ReturnType
   })
 }
 
-/**
- * The sinks that are the caller's doing, as calls of their tools: all of a primitive called directly, otherwise those whose destination does not
- * stand in a signed file as it is.
- */
+/** Tells the destinations that stand in a signed file as they are from those that the caller shaped; a primitive called directly has none. */
+function fixedDestinationsOf(
+  { fixedDestinations }: CallPlan,
+  env: (name: string) => string | undefined,
+): (destination: JsonObject) => boolean {
+  const fixed = fixedDestinations?.render({ parameters: {}, isOptional: () => false, env })
+  const texts = new Set(fixed === undefined ? [] : destinationsOf(fixed).map((destination) => JSON.stringify(destination)))
+  return (destination) => texts.has(JSON.stringify(destination))
+}
+
+/** The sinks that are the caller's doing, each as a call of its tool. */
 async function shapedSinks(
   items: TrustedItems,
-  { chain, template, fixedDestinations }: CallPlan,
-  { config, env }: { readonly config: JsonObject; readonly env: (name: string) => string | undefined },
+  chain: Chain,
+  { config, isFixed }: { readonly config: JsonObject; readonly isFixed: SinkScope['isFixed'] },
 ): Promise<readonly CallPart[]> {
   if (config['mode'] !== 'stream') return []
-  const fixed = template === null ? undefined : fixedDestinations?.render({ parameters: {}, isOptional: () => false, env })
-  const texts = new Set(fixed === undefined ? [] : destinationsOf(fixed).map((destination) => JSON.stringify(destination)))
   try {
-    const calls = await sinkCalls(items, config, (destination) => texts.has(JSON.stringify(destination)))
+    const calls = await sinkCalls(items, config, isFixed)
     return calls.map(({ item, requires, options }) => ({ item, requires, parameters: options }))
   } catch (error) {
     throw error instanceof KiwiError ? destinationError(chain, error) : error
@@ -199,9 +213,9 @@ async function shapedSinks(
 
 async function settled(
   readying: Promise<ReadyCall>,
-): Promise<{ readonly kind: 'ready'; readonly call: ReadyCall } | { readonly kind: 'failed'; readonly error: unknown }> {
+): Promise<{ readonly kind: 'ready'; readonly ready: ReadyCall } | { readonly kind: 'failed'; readonly error: unknown }> {
   try {
-    return { kind: 'ready', call: await readying }
+    return { kind: 'ready', ready: await readying }
   } catch (error) {
     return { kind: 'failed', error }
   }
@@ -250,13 +264,13 @@ async function wrappedParameters(
   return complete
 }
 
-function runtimeToolOf({ id, verified: { item, bytes } }: Link): NonNullable<PrimitiveCall['runtimeTool']> {
-  return { id, path: item.path, space: item.space, bytes }
+function runtimeToolOf({ id, verified: { item, bytes, imports } }: Link): NonNullable<PrimitiveCall['runtimeTool']> {
+  return { id, path: item.path, space: item.space, bytes, imports }
 }
 
-async function sinksOf(items: TrustedItems, chain: Chain, { config, context }: PreparedCall): Promise<readonly AttachedSink[]> {
+async function sinksOf(items: TrustedItems, chain: Chain, { call, isFixed }: PreparedCall): Promise<readonly AttachedSink[]> {
   try {
-    return await makeSinks(items, config, context)
+    return await makeSinks(items, call.config, { context: call.context, isFixed })
   } catch (error) {
     throw error instanceof KiwiError ? destinationError(chain, error) : error
   }

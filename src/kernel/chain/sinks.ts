@@ -1,14 +1,17 @@
 import type { AttachedSink, Sink, SinkFailurePolicy } from '../../primitives/http-client/contract.ts'
+import type { Grant } from '../../primitives/sandbox/contract.ts'
 import { importVerified } from '../../primitives/runtime/verified-module.ts'
 import type { Json, JsonObject } from '../../json.ts'
 import { KiwiError } from '../errors.ts'
+import type { VerifiedItem } from '../items/item-store.ts'
 import type { Item, Requirement, ToolDefinition } from '../items/item.ts'
 import type { ExecutionContext } from './primitive.ts'
+import type { VerifiedItem } from '../items/item-store.ts'
 import type { TrustedItems } from './trusted-items.ts'
 
 type SinkFactory = (
   options: JsonObject,
-  context: Pick<ExecutionContext, 'projectPath' | 'signal' | '__user_space'>,
+  context: Pick<ExecutionContext, 'projectPath' | 'signal' | '__user_space'> & { readonly grant?: Grant },
 ) => Promise<Sink>
 
 /** Built into the HTTP client: it is named in a configuration, but no tool makes it. */
@@ -28,13 +31,13 @@ const POLICIES: ReadonlySet<unknown> = new Set<SinkFailurePolicy>(['fail', 'drop
 export async function makeSinks(
   items: TrustedItems,
   config: JsonObject,
-  context: ExecutionContext,
+  { context, isFixed }: SinkScope,
 ): Promise<readonly AttachedSink[]> {
   const made: AttachedSink[] = []
   for (const [index, destination] of destinationsOf(config).entries()) {
     if (destination['type'] === BUILT_IN) continue
     try {
-      made.push(await makeSink(items, destination, context))
+      made.push(await makeSink(items, destination, { context, isFixed }))
     } catch (error) {
       if (isSystemError(error) && destination['on_error'] !== 'fail') {
         made.push(lostSink(destination, error))
@@ -52,6 +55,13 @@ export async function makeSinks(
 /** Closes sinks that no primitive has taken over. A sink that cannot be closed does not keep the others open. */
 export async function closeSinks(sinks: readonly AttachedSink[]): Promise<void> {
   await Promise.allSettled(sinks.map(async ({ sink }) => await sink.close()))
+}
+
+/** For whom sinks are made. */
+export interface SinkScope {
+  readonly context: ExecutionContext
+  /** Whether a destination stands in a signed file as it is. */
+  readonly isFixed: (destination: JsonObject) => boolean
 }
 
 /** One destination as a call of its sink tool. */
@@ -76,8 +86,8 @@ export async function sinkCalls(
   for (const [index, destination] of destinationsOf(config).entries()) {
     if (destination['type'] === BUILT_IN || isFixed(destination)) continue
     try {
-      const { item, tool } = await requireSink(items, destination)
-      calls.push({ item, requires: tool.requires, options: sinkOptions(destination) })
+      const { tool, verified } = await requireSink(items, destination)
+      calls.push({ item: verified.item, requires: tool.requires, options: sinkOptions(destination) })
     } catch (error) {
       throw error instanceof KiwiError ? withPlace(error, index) : error
     }
@@ -93,24 +103,29 @@ function sinkOptions({ type: _type, on_error: _onError, buffer: _buffer, config,
 async function requireSink(
   items: TrustedItems,
   { type: written }: JsonObject,
-): Promise<{ readonly type: string; readonly item: Item; readonly tool: ToolDefinition; readonly bytes: Buffer }> {
+): Promise<{ readonly type: string; readonly tool: ToolDefinition; readonly verified: VerifiedItem }> {
   if (typeof written !== 'string') throw new KiwiError('CONFIG_VALIDATION_ERROR', 'A stream destination has no `type`.')
   const type = ALIASES.get(written) ?? written
-  const { item, bytes } = await items.require('tool', type)
+  const verified = await items.require('tool', type)
+  const { item } = verified
   const tool = item.state.kind === 'available' && item.state.definition.kind === 'tool' ? item.state.definition : null
   if (tool?.toolType !== 'sink' || !tool.module)
     throw new KiwiError('CONFIG_VALIDATION_ERROR', `"${type}" is no sink: its tool type is ${tool?.toolType ?? 'unknown'}.`)
-  return { type, item, tool, bytes }
+  return { type, tool, verified }
 }
 
-async function makeSink(items: TrustedItems, destination: JsonObject, context: ExecutionContext): Promise<AttachedSink> {
+async function makeSink(items: TrustedItems, destination: JsonObject, { context, isFixed }: SinkScope): Promise<AttachedSink> {
   const { on_error: onError, buffer } = destination
-  const { type, item, bytes } = await requireSink(items, destination)
-  const factory = (await importVerified({ path: item.path, bytes }))['default']
+  const { type, verified } = await requireSink(items, destination)
+  const { item, bytes, imports } = verified
+  const factory = (await importVerified({ path: item.path, space: item.space, bytes, imports }))['default']
   if (!isFactory(factory))
     throw new KiwiError('CONFIG_VALIDATION_ERROR', `The sink "${type}" has no default export that is a function.`)
+  const { __grant: grant } = context
   const sink = await factory(sinkOptions(destination), {
     projectPath: context.projectPath,
+    // What stands in a signed file is its owner's; what the caller shaped reaches no further than the caller.
+    ...(grant === undefined || isFixed(destination) ? {} : { grant }),
     ...(context.__user_space === undefined ? {} : { __user_space: context.__user_space }),
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   })
