@@ -6,7 +6,6 @@ import { KiwiError } from '../errors.ts'
 import type { VerifiedItem } from '../items/item-store.ts'
 import type { Item, Requirement, ToolDefinition } from '../items/item.ts'
 import type { ExecutionContext } from './primitive.ts'
-import type { VerifiedItem } from '../items/item-store.ts'
 import type { TrustedItems } from './trusted-items.ts'
 
 type SinkFactory = (
