@@ -43,6 +43,7 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
   addThreadVerbs(program, on)
   addSteeringVerbs(program, on)
   addItemVerbs(program, on)
+  addTokenVerbs(program, on)
   addServiceVerbs(program, on)
   return program
 }
@@ -169,6 +170,17 @@ function addItemVerbs(program: Command, on: On): void {
       .option('--draft', 'accept a directive without cost, permissions, model or version'),
     async (context, type: ItemType | 'config', id: string | undefined, options: { draft?: boolean }) =>
       (await import('./verbs/sign.ts')).sign(context, { type, id, draft: options.draft === true }),
+  )
+}
+
+function addTokenVerbs(program: Command, on: On): void {
+  const token = program.command('token').description('what threads were granted')
+  on(
+    token
+      .command('verify')
+      .description('prove the capability tokens of a thread, up to the operator; exits with 3 when they do not hold')
+      .argument('<id>', 'a thread, or the id of one token'),
+    async (context, id: string) => (await import('./verbs/token.ts')).tokenVerify(context, id),
   )
 }
 
