@@ -50,6 +50,8 @@ export interface ToolDefinition {
 export interface CapabilityDeclaration {
   readonly capabilities: readonly string[]
   readonly description: string
+  /** What each is for, where `CAPABILITIES` is a map from id to text; `description` stands for the others. */
+  readonly descriptions?: Readonly<Record<string, string>>
   /** True for all of them, or the ids that only shipped directives may ask for. */
   readonly systemOnly: boolean | readonly string[]
   /** Parameter that a bare `requires` entry takes its scope from; null when the module names none. */

@@ -8,3 +8,6 @@ export const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constr
 
 /** Name of a parameter or input; `__` in front is kept for the execution context. */
 export const PARAMETER_NAME: RegExp = /^(?!__)[A-Za-z_][A-Za-z0-9_-]{0,63}$/
+
+/** Id of a capability: names with dots between. */
+export const CAPABILITY_ID: RegExp = /^[A-Za-z][\w-]*(\.[A-Za-z][\w-]*)+$/

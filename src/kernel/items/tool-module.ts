@@ -1,9 +1,9 @@
 import { parseSync } from 'oxc-parser'
 import type { Expression, Program } from 'oxc-parser'
 import type { Json, JsonObject } from '../../json.ts'
-import { createFieldReader, isJsonObject } from './field-reader.ts'
+import { readCapability } from './capability-fields.ts'
+import { createFieldReader } from './field-reader.ts'
 import type { FieldPath, FieldReader } from './field-reader.ts'
-import type { CapabilityDeclaration } from './item.ts'
 import { readLiteral } from './module-literal.ts'
 import { checkNesting } from './module-nesting.ts'
 import { checkModuleSyntax } from './module-syntax.ts'
@@ -30,9 +30,11 @@ const CONSTANTS: ReadonlyMap<string, string> = new Map([
   ['DESCRIPTION', 'DESCRIPTION'],
   ['SYSTEM_ONLY', 'SYSTEM_ONLY'],
   ['DEFAULT_PARAMETER', 'DEFAULT_PARAMETER'],
+  ['SCOPE', 'SCOPE'],
+  ['IMPLIES', 'IMPLIES'],
 ])
 /** Constants that a tool may well have for itself; they are metadata only in a capability module. */
-const CAPABILITY_CONSTANTS = new Set(['CAPABILITIES', 'DESCRIPTION', 'SYSTEM_ONLY', 'DEFAULT_PARAMETER'])
+const CAPABILITY_CONSTANTS = new Set(['CAPABILITIES', 'DESCRIPTION', 'SYSTEM_ONLY', 'DEFAULT_PARAMETER', 'SCOPE', 'IMPLIES'])
 const NEEDS_DEFAULT_EXPORT = new Set(['runtime', 'sink', 'harness'])
 const PACKAGE = /^(@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*$/
 const EXACT_VERSION = /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$/
@@ -215,34 +217,6 @@ function readDependencies(fields: JsonObject, reader: FieldReader): Readonly<Rec
       )
   }
   return Object.fromEntries(versions)
-}
-
-function readCapability(fields: JsonObject, reader: FieldReader): CapabilityDeclaration {
-  const written = fields['CAPABILITIES'] ?? null
-  const names = Array.isArray(written) ? written : isJsonObject(written) ? Object.keys(written) : []
-  const capabilities = names.filter((name) => typeof name === 'string')
-  if (capabilities.length === 0 || capabilities.length < names.length) {
-    reader.problem(
-      ['CAPABILITIES'],
-      '`CAPABILITIES` must list capability ids',
-      "Write `export const CAPABILITIES = ['fs.read']`.",
-    )
-  }
-  const systemOnly = fields['SYSTEM_ONLY'] ?? false
-  const systemIds = Array.isArray(systemOnly) ? systemOnly.filter((name) => typeof name === 'string') : null
-  if (typeof systemOnly !== 'boolean' && systemIds === null) {
-    reader.problem(
-      ['SYSTEM_ONLY'],
-      '`SYSTEM_ONLY` must be true, false or a list of capability ids',
-      'Write `false` when users may ask for all.',
-    )
-  }
-  return {
-    capabilities,
-    description: reader.text(fields, ['DESCRIPTION']) ?? '',
-    systemOnly: typeof systemOnly === 'boolean' ? systemOnly : (systemIds ?? false),
-    defaultParameter: reader.text(fields, ['DEFAULT_PARAMETER']),
-  }
 }
 
 function constantPath(path: FieldPath): string {

@@ -128,22 +128,52 @@ test('PARAMETERS must describe an object', () => {
 test('a capability module declares its capabilities and needs neither executor nor default export', () => {
   const tool = parseTool(
     'fs.ts',
-    `export const __tool_type__ = 'capability'
-export const __version__ = '1.0.0'
-export const CAPABILITIES = ['fs.read', 'fs.write']
-export const DESCRIPTION = 'Files'
+    capabilityModule(`export const CAPABILITIES = ['fs.read', 'fs.write', 'fs.absolute']
 export const SYSTEM_ONLY = ['fs.absolute']
+export const SCOPE = 'path'
 export const DEFAULT_PARAMETER = 'path'
-`,
+export const IMPLIES = { 'fs.write': ['fs.read'] }`),
   )
   assert.equal(tool.executorId, null)
   assert.deepEqual(tool.capability, {
-    capabilities: ['fs.read', 'fs.write'],
+    capabilities: ['fs.read', 'fs.write', 'fs.absolute'],
     description: 'Files',
     systemOnly: ['fs.absolute'],
     defaultParameter: 'path',
+    scope: 'path',
+    implies: { 'fs.write': ['fs.read'] },
   })
 })
+
+test('a capability module without a scope says so by leaving it out', () => {
+  const tool = parseTool('db.ts', capabilityModule("export const CAPABILITIES = { 'db.query': 'Ask.' }"))
+  assert.equal(tool.capability?.scope, null)
+  assert.deepEqual(tool.capability?.implies, {})
+  assert.deepEqual(tool.capability?.descriptions, { 'db.query': 'Ask.' })
+})
+
+for (const { constants, reason } of [
+  { constants: "export const CAPABILITIES = ['fs.*']", reason: /`fs\.\*` is not a capability id/ },
+  { constants: "export const CAPABILITIES = { 'fs.read': 1 }", reason: /a value of `CAPABILITIES` is not text/ },
+  {
+    constants: "export const CAPABILITIES = ['fs.read']\nexport const SCOPE = 'glob'",
+    reason: /`SCOPE` must be `path` or `host` or `id`/,
+  },
+  { constants: "export const CAPABILITIES = ['fs.read']\nexport const SCOPE = kind()", reason: /`SCOPE` must be a literal/ },
+  {
+    constants: "export const CAPABILITIES = ['a.b']\nexport const IMPLIES = { 'a.b': ['registry.write'] }",
+    reason: /`IMPLIES` names `registry\.write`/,
+  },
+  {
+    constants: "export const CAPABILITIES = ['a.b']\nexport const IMPLIES = { 'a.b': 'a.b' }",
+    reason: /must map ids to lists of ids/,
+  },
+  { constants: "export const CAPABILITIES = ['a.b']\nexport const SYSTEM_ONLY = ['a.c']", reason: /`SYSTEM_ONLY` names `a\.c`/ },
+]) {
+  test(`a capability module with ${constants.replace('\n', ' and ')} is refused`, () => {
+    assertRefused(parseText('tool', 'fs.ts', capabilityModule(constants)), constants.includes('\n') ? 5 : 4, reason)
+  })
+}
 
 test('a tool may use the names of capability constants for itself', () => {
   assert.equal(parseTool('a.ts', toolModule('const DESCRIPTION = compute()')).capability, undefined)
@@ -174,3 +204,11 @@ test('ordinary code with divisions, regular expressions and templates is not tak
   const tool = parseTool('a.ts', toolModule(`function run() {\n${line.repeat(20).replaceAll('const ', 'var ')}}`))
   assert.equal(tool.toolId, 'a')
 })
+
+function capabilityModule(constants: string): string {
+  return `export const __tool_type__ = 'capability'
+export const __version__ = '1.0.0'
+export const DESCRIPTION = 'Files'
+${constants}
+`
+}
