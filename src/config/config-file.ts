@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { Ajv, type ErrorObject } from 'ajv'
 import type { WireName } from '../harness/base/conversation.ts'
 import { KiwiError } from '../kernel/errors.ts'
-import { checkIntegrity } from '../kernel/integrity/signature.ts'
+import type { SigningKeys } from '../kernel/contract.ts'
+import { checkIntegrity, type Integrity, type SignedSubject } from '../kernel/integrity/signature.ts'
 import { suggestName } from '../kernel/items/nearest-name.ts'
 import { decodeSource, type Finding } from '../kernel/items/source-text.ts'
 import { readYaml } from '../kernel/items/yaml-document.ts'
@@ -55,19 +56,43 @@ export function readUserConfig(userSpace: string): ConfigReading {
   return { config: bytes === null ? {} : parseConfig(bytes, '~/.ai/config.yaml'), warnings: [] }
 }
 
+/** What the signature of a project's configuration is of. */
+export const CONFIG_SUBJECT: SignedSubject = { type: 'config', category: '', id: 'config' }
+
 /**
- * The project's file, used only when it is signed: a cloned folder must not choose where keys are sent. An unsigned or changed file is
+ * The project's file, used only when a trusted key signed it: a cloned folder must not choose where keys are sent. A file that is not used is
  * a warning, not an error, so that such a project can still be looked at.
+ *
+ * @throws {KiwiError} CONFIG_VALIDATION_ERROR; KEY_UNSAFE.
  */
-export function readProjectConfig(projectPath: string): ConfigReading {
+export function readProjectConfig(projectPath: string, keys: Pick<SigningKeys, 'trust'>): ConfigReading {
   const shown = '.ai/config.yaml'
   const bytes = readIfPresent(join(projectPath, '.ai', 'config.yaml'))
   if (bytes === null) return { config: {}, warnings: [] }
-  const integrity = checkIntegrity(bytes, 'yaml')
-  if (integrity.kind !== 'signed') {
-    return { config: {}, warnings: [`${shown} is ${integrity.kind} and was not used. Read it, then sign it: kiwi sign config`] }
+  const refusal = refusalOf(checkIntegrity(bytes, 'yaml', CONFIG_SUBJECT), keys)
+  if (refusal === null) return { config: parseConfig(bytes, shown), warnings: [] }
+  return { config: {}, warnings: [`${shown} ${refusal} and was not used. Read it, then sign it: kiwi sign config`] }
+}
+
+/** Null for a file that may be used. */
+function refusalOf(integrity: Integrity, keys: Pick<SigningKeys, 'trust'>): string | null {
+  switch (integrity.kind) {
+    case 'unsigned':
+      return 'is unsigned'
+    case 'changed':
+      return 'is changed after it was signed'
+    case 'malformed':
+      return `has a malformed signature (line ${integrity.line}: ${integrity.reason})`
+    case 'keyless':
+      return 'was hashed but not signed by a key'
+    case 'forged':
+      return `was not signed by the key that its signature names (${integrity.keyId})`
+    case 'signed': {
+      const trust = keys.trust(integrity.keyId, { type: 'config', id: 'config', toolType: null })
+      if (trust === 'trusted') return null
+      return `is signed by the key ${integrity.keyId}, which you ${trust === 'untrusted' ? 'do not trust' : 'trust for something else'},`
+    }
   }
-  return { config: parseConfig(bytes, shown), warnings: [] }
 }
 
 function readIfPresent(path: string): Buffer | null {

@@ -2,6 +2,8 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { WireName } from '../harness/base/conversation.ts'
 import type { PriceTable } from '../harness/safety/services.ts'
+import { createSigningKeys } from '../capabilities/keys/signing-keys.ts'
+import type { SigningKeys } from '../kernel/contract.ts'
 import type { Environment } from './environment.ts'
 import { type ConfigFile, readProjectConfig, readUserConfig } from './config-file.ts'
 import { DEFAULT_TIERS } from './default-tiers.ts'
@@ -35,18 +37,21 @@ export interface ConfigInput {
   readonly env: Environment
   /** `model` and `model_tool`, as given on a command line. */
   readonly flags?: Readonly<Record<string, string>>
+  /** Who may sign the project's file. Default: whom the user trusts. */
+  readonly keys?: Pick<SigningKeys, 'trust'>
 }
 
 /**
  * Reads both configuration files and the environment (`USER_SPACE`, `KIWI_MODEL`, `KIWI_MODEL_TOOL`, `KIWI_HOST_IDLE_SECONDS`).
  * An empty variable counts as absent.
  *
- * @throws KiwiError CONFIG_VALIDATION_ERROR naming file, line and field.
+ * @throws KiwiError CONFIG_VALIDATION_ERROR naming file, line and field; KEY_UNSAFE.
  */
 export function resolveConfig(input: ConfigInput): ResolvedConfig {
   const userSpace = userSpaceOf(input.env)
   const user = readUserConfig(userSpace)
-  const project = readProjectConfig(input.projectPath)
+  const { projectPath } = input
+  const project = readProjectConfig(projectPath, input.keys ?? createSigningKeys({ userSpace, projectPath }))
   const files = [user.config, project.config]
   const tool = input.flags?.['model_tool'] || input.env['KIWI_MODEL_TOOL'] || null
   const model = input.flags?.['model'] || input.env['KIWI_MODEL'] || null

@@ -59,10 +59,18 @@ export type Review = (item: Item) => Promise<readonly ItemProblem[]>
 
 /** Keys for items. A key id is the base64url of the raw Ed25519 public key, so a signature line names its key in full. */
 export interface SigningKeys {
-  /** Signs with the user's own key. base64url. @throws {KiwiError} KEY_UNSAFE */
+  /** Signs `kiwi:item:v1`, a line feed and the message with the user's own key. base64url. @throws {KiwiError} KEY_UNSAFE */
   sign(message: Uint8Array): Promise<{ readonly keyId: string; readonly signature: string }>
-  /** What the user lets this key vouch for. */
-  trust(keyId: string, item: { readonly type: ItemType; readonly id: string; readonly toolType: string | null }): KeyTrust
+  /** What the user lets this key vouch for. Asked at every use of an item, so it must be quick. @throws {KiwiError} KEY_UNSAFE */
+  trust(keyId: string, item: SignedItem): KeyTrust
+}
+
+/** What a key is asked to vouch for; the project's configuration is of type `config`. */
+export interface SignedItem {
+  readonly type: ItemType | 'config'
+  readonly id: string
+  /** Null for what is no tool. */
+  readonly toolType: string | null
 }
 
 export type KeyTrust = 'trusted' | 'untrusted' | 'other_purpose'
@@ -97,7 +105,10 @@ export interface Kernel {
   help(request: MetaToolRequest, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
   /** The item that a call of this type and id would use: project, then user, then system. Throws `KiwiError` ITEM_NOT_FOUND. */
   find(type: ItemType, id: string, source?: Space | 'all'): Promise<Item>
-  /** The item from bytes whose signature was checked. Throws `KiwiError`: ITEM_NOT_FOUND, ITEM_UNAVAILABLE, ITEM_UNSIGNED, ITEM_CHANGED. */
+  /**
+   * The item from bytes whose signature was checked. Throws `KiwiError`: ITEM_NOT_FOUND, ITEM_UNAVAILABLE, and for its signature ITEM_UNSIGNED,
+   * ITEM_CHANGED, ITEM_SIGNATURE_MALFORMED, ITEM_SIGNATURE_MISSING, ITEM_SIGNATURE_INVALID, ITEM_KEY_UNTRUSTED, ITEM_KEY_PURPOSE.
+   */
   require(type: ItemType, id: string): Promise<Item>
   /** The file of a runtime tool after its integrity check, for in-process factories such as harnesses. */
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>

@@ -3,9 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import { createSigningKeys } from '../../src/capabilities/keys/signing-keys.ts'
+import { createTrustStore } from '../../src/capabilities/keys/trust-store.ts'
+import { CONFIG_SUBJECT } from '../../src/config/config-file.ts'
 import { resolveConfig } from '../../src/config/config.ts'
 import { envLookup, resolveModel } from '../../src/config/models.ts'
+import type { SigningKeys } from '../../src/kernel/contract.ts'
 import { signBytes } from '../../src/kernel/integrity/signature.ts'
+import { createTestKeys } from '../kernel/test-keys.ts'
 
 let root: string
 let env: NodeJS.ProcessEnv
@@ -23,10 +28,12 @@ const resolve = (extra: NodeJS.ProcessEnv = {}, flags: Record<string, string> = 
   resolveConfig({ projectPath: join(root, 'project'), env: { ...env, ...extra }, flags })
 
 const writeUser = (text: string): void => writeFileSync(join(root, 'user', 'config.yaml'), text)
-const writeProject = (text: string, isSigned = true): void => {
+const writeProject = async (text: string, signer: Pick<SigningKeys, 'sign'> | null = ownKeys()): Promise<void> => {
   const bytes = Buffer.from(text)
-  writeFileSync(join(root, 'project', '.ai', 'config.yaml'), isSigned ? signBytes(bytes, 'yaml', { nowMs: 0 }) : bytes)
+  const signed = signer === null ? bytes : await signBytes(bytes, 'yaml', { nowMs: 0, subject: CONFIG_SUBJECT, keys: signer })
+  writeFileSync(join(root, 'project', '.ai', 'config.yaml'), signed)
 }
+const ownKeys = (): SigningKeys => createSigningKeys({ userSpace: join(root, 'user'), projectPath: join(root, 'project') })
 
 describe('configuration', () => {
   test('every default tier names an endpoint tool and a model', () => {
@@ -36,22 +43,37 @@ describe('configuration', () => {
     assert.equal(tiers['fast']?.wire, 'anthropic_messages')
   })
 
-  test('the order is flag, environment, signed project file, user file, default', () => {
+  test('the order is flag, environment, signed project file, user file, default', async () => {
     writeUser(
       'models:\n  tiers:\n    fast: { tool: anthropic_thread, model: from-user }\n    mine: { tool: anthropic_thread, model: only-user }\n',
     )
-    writeProject('models:\n  tiers:\n    fast: { tool: anthropic_thread, model: from-project }\n')
+    await writeProject('models:\n  tiers:\n    fast: { tool: anthropic_thread, model: from-project }\n')
     assert.equal(resolve().models.tiers['fast']?.model, 'from-project')
     assert.equal(resolve().models.tiers['mine']?.model, 'only-user')
     assert.equal(resolve({ KIWI_MODEL: 'from-env' }).models.tiers['fast']?.model, 'from-env')
     assert.equal(resolve({ KIWI_MODEL: 'from-env' }, { model: 'from-flag' }).models.tiers['fast']?.model, 'from-flag')
   })
 
-  test('an unsigned or changed project file is a warning and is not used', () => {
-    writeProject('providers:\n  anthropic: { base_url: "http://evil.example" }\n', false)
+  test('an unsigned or changed project file is a warning and is not used', async () => {
+    await writeProject('providers:\n  anthropic: { base_url: "http://evil.example" }\n', null)
     const config = resolve()
     assert.deepEqual(config.providers, Object.create(null))
     assert.match(config.warnings[0] ?? '', /unsigned .*kiwi sign config/)
+  })
+
+  test('a project file is used only as long as its signer is trusted, and nobody else can have signed it', async () => {
+    const other = createTestKeys()
+    const text = 'providers:\n  anthropic: { base_url: "http://elsewhere.example" }\n'
+    await writeProject(text, other)
+    assert.deepEqual(resolve().providers, Object.create(null))
+    assert.match(resolve().warnings[0] ?? '', new RegExp(`${other.keyId}, which you do not trust`))
+    createTrustStore(join(root, 'user', 'keys'), { projectPath: join(root, 'project') }).update(() => [
+      { key_id: other.keyId, purpose: 'item', label: 'a colleague', added_at: '2026-01-02T03:04:05Z' },
+    ])
+    assert.equal(resolve().providers['anthropic']?.baseUrl, 'http://elsewhere.example')
+    await writeProject(text, { sign: async () => ({ keyId: other.keyId, signature: `${'A'.repeat(86)}` }) })
+    assert.deepEqual(resolve().providers, Object.create(null))
+    assert.match(resolve().warnings[0] ?? '', /was not signed by the key/)
   })
 
   test('a field that is not known names the file and the field', () => {

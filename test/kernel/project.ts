@@ -9,6 +9,7 @@ import { createKernel } from '../../src/kernel/kernel.ts'
 import { createHttpPrimitive } from '../../src/primitives/http-client/http-client.ts'
 import { createRuntimePrimitive } from '../../src/primitives/runtime/runtime.ts'
 import { createSubprocessPrimitive } from '../../src/primitives/subprocess/subprocess.ts'
+import { createTestKeys, type TestKeys } from './test-keys.ts'
 
 /** A temporary project with a kernel over it and the shipped system space. */
 export interface TestProject extends AsyncDisposable {
@@ -16,6 +17,8 @@ export interface TestProject extends AsyncDisposable {
   readonly userSpace: string
   readonly kernel: Kernel
   readonly env: Map<string, string>
+  /** Signs what `item` writes. */
+  readonly keys: TestKeys
   /** Writes a file below the project without signing it. */
   write(path: string, text: string): Promise<void>
   /** Writes an item below `.ai` and signs it as a draft. */
@@ -25,13 +28,16 @@ export interface TestProject extends AsyncDisposable {
 
 const SYSTEM_SPACE: string = join(import.meta.dirname, '..', '..', 'system')
 
-export async function createTestProject(options: { readonly authorize?: Authorize } = {}): Promise<TestProject> {
+export async function createTestProject(
+  options: { readonly authorize?: Authorize; readonly keys?: TestKeys } = {},
+): Promise<TestProject> {
   const base = await realpath(await mkdtemp(join(tmpdir(), 'kiwi-kernel-')))
   const root = join(base, 'project')
   const userSpace = join(base, 'home', '.ai')
   await mkdir(join(root, '.ai'), { recursive: true })
   await mkdir(userSpace, { recursive: true })
   const env = new Map<string, string>()
+  const keys = options.keys ?? createTestKeys()
   const kernel = createKernel({
     spaces: { project: join(root, '.ai'), user: userSpace, system: SYSTEM_SPACE },
     projectPath: root,
@@ -40,6 +46,7 @@ export async function createTestProject(options: { readonly authorize?: Authoriz
     env: (name) => env.get(name),
     now: () => Date.UTC(2026, 0, 2, 3, 4, 5),
     ...options,
+    keys,
   })
   const write = async (path: string, text: string): Promise<void> => {
     await mkdir(dirname(join(root, path)), { recursive: true })
@@ -50,6 +57,7 @@ export async function createTestProject(options: { readonly authorize?: Authoriz
     userSpace,
     kernel,
     env,
+    keys,
     write,
     async item(path, text) {
       await write(join('.ai', path), text)

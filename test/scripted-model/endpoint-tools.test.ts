@@ -14,6 +14,7 @@ import { createKernel } from '../../src/kernel/kernel.ts'
 import type { StreamEvent } from '../../src/primitives/http-client/contract.ts'
 import { createHttpPrimitive } from '../../src/primitives/http-client/http-client.ts'
 import { startScriptedModel } from '../../src/scripted-model/server.ts'
+import { createTestKeys } from '../kernel/test-keys.ts'
 
 const SYSTEM = fileURLToPath(new URL('../../system', import.meta.url))
 
@@ -39,6 +40,7 @@ async function endpoint(context: TestContext) {
     indexPath: null,
     primitives: [http],
     env: (name) => env[name],
+    keys: createTestKeys(),
     now: Date.now,
   })
   context.after(async () => {

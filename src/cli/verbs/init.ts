@@ -22,7 +22,7 @@ export async function init(context: CliContext): Promise<ExitCode> {
   const created = EXAMPLE_FILES.filter(({ path, text }) => createFile(join(project, path), text)).map(({ path }) => path)
   const ignored = ignoreThreads(project)
   const own = EXAMPLE_FILES.filter(({ path, text }) => readFileSync(join(project, path), 'utf8') === text).map(({ path }) => path)
-  const signed = own.includes('.ai/config.yaml') ? [signConfig(project)] : []
+  const signed = own.includes('.ai/config.yaml') ? [await signConfig(context)] : []
   const failure = await withKiwi(context, (kiwi) => signItems(kiwi, project, { own, signed }))
   if (failure !== null) {
     context.output.failure(failure)

@@ -1,6 +1,8 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { parseConfig } from '../../config/config-file.ts'
+import { createSigningKeys } from '../../capabilities/keys/signing-keys.ts'
+import { CONFIG_SUBJECT, parseConfig } from '../../config/config-file.ts'
+import { userSpaceOf } from '../../config/config.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import { signBytes } from '../../kernel/integrity/signature.ts'
 import type { ItemType } from '../../kernel/items/item.ts'
@@ -17,7 +19,7 @@ export interface SignOptions {
 /** `kiwi sign TYPE ID` validates and signs an item; `kiwi sign config` does the same for the project's configuration. */
 export async function sign(context: CliContext, { type, id, draft }: SignOptions): Promise<ExitCode> {
   if (type === 'config') {
-    const file = signConfig(context.projectPath)
+    const file = await signConfig(context)
     context.output.data({ success: true, file }, () => `Signed ${file}.`)
     return EXIT.ok
   }
@@ -36,14 +38,15 @@ export async function sign(context: CliContext, { type, id, draft }: SignOptions
 /**
  * Validates and signs `.ai/config.yaml`; gives its shown path.
  *
- * @throws KiwiError FILE_NOT_FOUND or CONFIG_VALIDATION_ERROR; the file is then as it was.
+ * @throws KiwiError FILE_NOT_FOUND, CONFIG_VALIDATION_ERROR or KEY_UNSAFE; the file is then as it was.
  */
-export function signConfig(projectPath: string): string {
+export async function signConfig({ projectPath, env }: Pick<CliContext, 'projectPath' | 'env'>): Promise<string> {
   const shown = '.ai/config.yaml'
   const path = join(projectPath, '.ai', 'config.yaml')
   const bytes = readConfig(path, shown)
   parseConfig(bytes, shown)
-  const signed = signBytes(bytes, 'yaml', { nowMs: Date.now() })
+  const keys = createSigningKeys({ userSpace: userSpaceOf(env), projectPath })
+  const signed = await signBytes(bytes, 'yaml', { nowMs: Date.now(), subject: CONFIG_SUBJECT, keys })
   writeFileSync(`${path}.new`, signed) // then moved, so that a crash leaves the old file or the new one
   renameSync(`${path}.new`, path)
   return shown

@@ -1,27 +1,53 @@
 /**
  * The signature line of a file: `kiwi:signed:<UTC time>:<sha256>:<key id>:<signature>` in a comment of the file's language.
  *
- * S1. The hash covers every byte of the file except the signature line and its line end, so re-signing is stable.
+ * S1. The hash covers every byte of the file except the signature line and its line end, so re-signing is stable. It also covers the local
+ *     files that a module imports, each without its own signature line.
  * S2. The line is matched whole, over printable ASCII: whatever could smuggle code behind it (a lone CR, U+2028, text after `-->`)
  *     makes it malformed, because those bytes would not be hashed.
  * S3. It stands first, or right after a byte-order mark or a shebang line; one anywhere else is malformed.
+ * S4. The key signs purpose, type, category, id, time and hash together, so that no part can be taken to another place.
  */
 import { createHash } from 'node:crypto'
+import type { SigningKeys } from '../contract.ts'
 import { KiwiError } from '../errors.ts'
+import type { ItemType } from '../items/item.ts'
+import { isKeyId, isSignature, verifyEd25519 } from './ed25519.ts'
 
 /** The comment syntax of a signed file. */
 export type SignedKind = 'yaml' | 'module' | 'markdown'
 
+/** What a signature is of, besides the bytes: the same file under another name or in another folder is another item. */
+export interface SignedSubject {
+  readonly type: ItemType | 'config'
+  readonly category: string
+  readonly id: string
+  /** Local files that the file imports, by path relative to its folder. */
+  readonly imports?: ReadonlyMap<string, Uint8Array>
+}
+
 export type Integrity =
-  /** The hash holds. `keyId` is `none` while only the content is hashed; `signedAt` is `YYYYMMDDTHHMMSSZ`. */
-  | { readonly kind: 'signed'; readonly keyId: string; readonly signedAt: string; readonly sha256: string }
+  /** The hash holds and the named key signed it. Whether that key is trusted is another question. */
+  | ({ readonly kind: 'signed' } & SignedBy)
   | { readonly kind: 'unsigned' }
   | { readonly kind: 'changed'; readonly expected: string; readonly actual: string; readonly signedAt: string }
   | { readonly kind: 'malformed'; readonly line: number; readonly reason: string }
+  /** The hash holds, and no key signed it. */
+  | { readonly kind: 'keyless'; readonly signedAt: string; readonly sha256: string }
+  /** The hash holds, and the named key did not sign it, or signed it as another item. */
+  | ({ readonly kind: 'forged' } & SignedBy)
+
+export interface SignedBy {
+  readonly keyId: string
+  /** `YYYYMMDDTHHMMSSZ`. */
+  readonly signedAt: string
+  readonly sha256: string
+}
 
 export interface SignatureFields {
   readonly signedAt: string
   readonly sha256: string
+  /** base64url of the raw Ed25519 public key, or `none` when only the content was hashed. */
   readonly keyId: string
   /** base64url, or `-` when no key signed. */
   readonly signature: string
@@ -42,6 +68,11 @@ const COMMENT: Readonly<Record<SignedKind, { readonly open: string; readonly clo
   markdown: { open: '<!-- ', close: ' -->', shebang: false },
 }
 const FIELDS = /^kiwi:signed:(\d{8}T\d{6}Z):([0-9a-f]{64}):([A-Za-z0-9_-]{1,64}):([A-Za-z0-9_-]{1,128})$/
+const NO_KEY = 'none'
+const NO_SIGNATURE = '-'
+const PURPOSE = 'kiwi:item:v1\n'
+/** No item file has a NUL, so no file is hashed like a list of files. */
+const CLOSURE = '\0kiwi:closure:v1\n'
 
 /** The comment syntax that a path's extension asks for; null for a file that cannot be signed. */
 export function signedKindOf(path: string): SignedKind | null {
@@ -65,24 +96,31 @@ export function readSignature(bytes: Uint8Array, kind: SignedKind): SignatureLin
   return { kind: 'found', line: first.line, start: first.start, end: first.end, ...fields }
 }
 
-/** Whether the bytes are those that were signed (S1). It says nothing of who signed them. */
-export function checkIntegrity(bytes: Uint8Array, kind: SignedKind): Integrity {
+/** Whether the bytes are those that the named key signed as this item. It says nothing of whether the key is trusted. */
+export function checkIntegrity(bytes: Uint8Array, kind: SignedKind, subject: SignedSubject): Integrity {
   const buffer = asBuffer(bytes)
   const found = readSignature(buffer, kind)
   if (found.kind === 'none') return { kind: 'unsigned' }
   if (found.kind === 'malformed') return found
-  const actual = hashWithout(buffer, found.start, found.end)
-  const { signedAt, keyId, sha256 } = found
-  return actual === sha256 ? { kind: 'signed', keyId, signedAt, sha256 } : { kind: 'changed', expected: sha256, actual, signedAt }
+  const { signedAt, keyId, sha256, signature } = found
+  const actual = contentHash([buffer.subarray(0, found.start), buffer.subarray(found.end)], subject.imports)
+  if (actual !== sha256) return { kind: 'changed', expected: sha256, actual, signedAt }
+  if (keyId === NO_KEY) return { kind: 'keyless', signedAt, sha256 }
+  const message = Buffer.concat([Buffer.from(PURPOSE), signedMessage(subject, { signedAt, sha256 })])
+  return { kind: verifyEd25519({ keyId, message, signature }) ? 'signed' : 'forged', keyId, signedAt, sha256 }
 }
 
 /**
  * The same file with a fresh signature line in its place; the byte-order mark and the style of line ends are kept.
  *
  * @throws {KiwiError} `INVALID_REQUEST` when a signature line stands elsewhere in the file: removing it could lose text that only
- *   looks like one.
+ *   looks like one. What `keys` throws.
  */
-export function signBytes(bytes: Uint8Array, kind: SignedKind, options: { readonly nowMs: number }): Buffer {
+export async function signBytes(
+  bytes: Uint8Array,
+  kind: SignedKind,
+  options: { readonly nowMs: number; readonly subject: SignedSubject; readonly keys: Pick<SigningKeys, 'sign'> },
+): Promise<Buffer> {
   const buffer = asBuffer(bytes)
   const place = signaturePlace(buffer, kind)
   let end = place
@@ -95,10 +133,39 @@ export function signBytes(bytes: Uint8Array, kind: SignedKind, options: { readon
   if (head.length > 0 && !startsWithMark(head, head.length) && head.at(-1) !== LINE_FEED)
     head = Buffer.concat([head, Buffer.from(lineEnd)])
   const tail = buffer.subarray(end)
-  const sha256 = createHash('sha256').update(head).update(tail).digest('hex')
+  const { subject, keys } = options
+  const sha256 = contentHash([head, tail], subject.imports)
+  const signedAt = timestamp(options.nowMs)
+  const { keyId, signature } = await keys.sign(signedMessage(subject, { signedAt, sha256 }))
   const { open, close } = COMMENT[kind]
-  const line = `${open}${MARKER}${timestamp(options.nowMs)}:${sha256}:none:-${close}${lineEnd}`
+  const line = `${open}${MARKER}${signedAt}:${sha256}:${keyId}:${signature}${close}${lineEnd}`
   return Buffer.concat([head, Buffer.from(line), tail])
+}
+
+/** S4, without the purpose, which the key adds. Only a category could hold a line feed, and all around it is of known form. */
+function signedMessage({ type, category, id }: SignedSubject, line: Pick<SignedBy, 'signedAt' | 'sha256'>): Buffer {
+  return Buffer.from([type, category, id, line.signedAt, line.sha256, ''].join('\n'))
+}
+
+/** S1 */
+function contentHash(parts: readonly Buffer[], imports: ReadonlyMap<string, Uint8Array> = new Map()): string {
+  const own = hashOf(...parts)
+  if (imports.size === 0) return own
+  const files = [...imports].map(([path, bytes]) => `${path}\n${hashWithoutLine(path, asBuffer(bytes))}\n`)
+  return hashOf(Buffer.from([CLOSURE, `${own}\n`, ...files.toSorted()].join('')))
+}
+
+/** An imported file may be a tool of its own, and signing that one again changes nothing that runs. */
+function hashWithoutLine(path: string, buffer: Buffer): string {
+  const kind = signedKindOf(path)
+  const line = kind === null ? null : readSignature(buffer, kind)
+  return line?.kind === 'found' ? hashOf(buffer.subarray(0, line.start), buffer.subarray(line.end)) : hashOf(buffer)
+}
+
+function hashOf(...parts: readonly Uint8Array[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part)
+  return hash.digest('hex')
 }
 
 interface MarkedLine {
@@ -148,11 +215,8 @@ function parseLine(text: string, kind: SignedKind): SignatureFields | null {
   const match = FIELDS.exec(text.slice(open.length, text.length - close.length))
   if (match === null) return null
   const [, signedAt = '', sha256 = '', keyId = '', signature = ''] = match
-  return { signedAt, sha256, keyId, signature }
-}
-
-function hashWithout(buffer: Buffer, start: number, end: number): string {
-  return createHash('sha256').update(buffer.subarray(0, start)).update(buffer.subarray(end)).digest('hex')
+  const isWhole = keyId === NO_KEY ? signature === NO_SIGNATURE : isKeyId(keyId) && isSignature(signature)
+  return isWhole ? { signedAt, sha256, keyId, signature } : null
 }
 
 function lineEndOf(buffer: Buffer): string {

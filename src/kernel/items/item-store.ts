@@ -1,5 +1,8 @@
+import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { KiwiError } from '../errors.ts'
+import { areUnchanged, NO_IMPORTS, readImports } from '../integrity/import-closure.ts'
+import type { ImportClosure } from '../integrity/import-closure.ts'
 import { checkIntegrity, signedKindOf } from '../integrity/signature.ts'
 import type { Integrity } from '../integrity/signature.ts'
 import { createCatalogs } from './catalogs.ts'
@@ -42,6 +45,11 @@ export interface ItemEntry {
 export interface VerifiedItem {
   readonly item: Item
   readonly bytes: Buffer
+  /**
+   * The local files that the module imports, by path relative to its folder; `integrity` was computed over them too. Empty for a shipped
+   * module, whose imports are part of the package.
+   */
+  readonly imports: ReadonlyMap<string, Uint8Array>
   /** System items are `shipped`: trusted as part of the package. */
   readonly integrity: Integrity | { readonly kind: 'shipped' }
 }
@@ -69,6 +77,8 @@ export interface ItemStore {
    * @throws {KiwiError} `FILE_NOT_FOUND` when the file is gone.
    */
   readVerified(item: Item): Promise<VerifiedItem>
+  /** Whether the local files that it imports are still as they were read; its own file is not looked at. */
+  hasSameImports(verified: VerifiedItem): boolean
   /** Every reason and warning of the three spaces, and what could not be walked. */
   problems(): Promise<readonly ItemProblem[]>
   /** Stops watching. The store still answers, by scanning. */
@@ -83,7 +93,11 @@ export function createItemStore(options: ItemStoreOptions): ItemStore {
   const catalogs = createCatalogs(options)
   const cache = createParseCache()
   const recent = createRecentFinds(options.trustMs ?? 0)
-  const toItem = (file: CatalogFile): Item => buildItem(file, catalogs, cache.parse(file))
+  const closures = createClosures()
+  const toItem = (file: CatalogFile): Item => {
+    const parsed = cache.parse(file)
+    return buildItem(file, catalogs, { ...parsed, problems: [...parsed.problems, ...closures.of(file, parsed).problems] })
+  }
   const loadAll = async (files: readonly CatalogFile[]): Promise<readonly Item[]> => {
     const items: Item[] = []
     for (const [index, file] of files.entries()) {
@@ -117,7 +131,8 @@ export function createItemStore(options: ItemStoreOptions): ItemStore {
       await catalogs.refresh()
       return catalogs.revision()
     },
-    readVerified: async (item) => readVerified(catalogs.fileOf(item), catalogs, cache),
+    readVerified: async (item) => readVerified(catalogs.fileOf(item), { catalogs, cache, closures }),
+    hasSameImports: (verified) => closures.isCurrent(verified),
     async problems() {
       await catalogs.refresh()
       const items = await loadAll(catalogs.select(undefined, 'all'))
@@ -164,7 +179,13 @@ function buildItem(file: CatalogFile, catalogs: Catalogs, parsed: ParsedFile): I
   }
 }
 
-function readVerified(file: CatalogFile, catalogs: Catalogs, cache: ParseCache): VerifiedItem {
+interface Readers {
+  readonly catalogs: Catalogs
+  readonly cache: ParseCache
+  readonly closures: Closures
+}
+
+function readVerified(file: CatalogFile, { catalogs, cache, closures }: Readers): VerifiedItem {
   const read = readItemBytes(file.found.path, file.found.isLink, file.spaceRoot)
   if (read.kind === 'gone') {
     throw new KiwiError('FILE_NOT_FOUND', `Reading ${file.file} found no file.`, { suggestion: 'Search for the item again.' })
@@ -174,11 +195,56 @@ function readVerified(file: CatalogFile, catalogs: Catalogs, cache: ParseCache):
     throw new KiwiError('ITEM_UNAVAILABLE', `Reading ${file.file} failed: ${reason}.`, { suggestion: fix })
   }
   const { bytes } = read
-  return { item: buildItem(file, catalogs, cache.parseBytes(file, bytes)), bytes, integrity: integrityOf(file, bytes) }
+  const parsed = cache.parseBytes(file, bytes)
+  const closure = readClosure(file, bytes)
+  const item = buildItem(file, catalogs, { ...parsed, problems: [...parsed.problems, ...closure.problems] })
+  const { imports } = closure
+  const verified: VerifiedItem = { item, bytes, imports, integrity: integrityOf(file, bytes, imports) }
+  closures.keep(verified, closure)
+  return verified
 }
 
-function integrityOf(file: CatalogFile, bytes: Buffer): VerifiedItem['integrity'] {
-  if (file.space === 'system') return { kind: 'shipped' }
+function integrityOf(file: CatalogFile, bytes: Buffer, imports: ImportClosure['imports']): VerifiedItem['integrity'] {
+  const { space, type, category, id } = file
+  if (space === 'system') return { kind: 'shipped' }
   const kind = signedKindOf(file.found.name)
-  return kind === null ? { kind: 'unsigned' } : checkIntegrity(bytes, kind)
+  return kind === null ? { kind: 'unsigned' } : checkIntegrity(bytes, kind, { type, category, id, imports })
+}
+
+/** Closures of what was parsed and verified. */
+interface Closures {
+  /** Read again only when a file of it changed. */
+  of(file: CatalogFile, parsed: ParsedFile): ImportClosure
+  keep(verified: VerifiedItem, closure: ImportClosure): void
+  isCurrent(verified: VerifiedItem): boolean
+}
+
+function createClosures(): Closures {
+  // A parse stands for the bytes of its file, so that equal keys have equal imports.
+  const ofParses = new WeakMap<ParsedFile, ImportClosure>()
+  const ofItems = new WeakMap<VerifiedItem, ImportClosure>()
+  return {
+    of(file, parsed) {
+      if (parsed.definition === null || !mayImport(file)) return NO_IMPORTS
+      const known = ofParses.get(parsed)
+      if (known !== undefined && known.problems.length === 0 && areUnchanged(known.stamps)) return known
+      const read = readItemBytes(file.found.path, file.found.isLink, file.spaceRoot)
+      // What became of the file since it was parsed is found by whoever reads it to use it.
+      const closure = read.kind === 'bytes' ? readClosure(file, read.bytes) : NO_IMPORTS
+      ofParses.set(parsed, closure)
+      return closure
+    },
+    keep: (verified, closure) => void ofItems.set(verified, closure),
+    isCurrent: (verified) => areUnchanged(ofItems.get(verified)?.stamps ?? []),
+  }
+}
+
+function readClosure(file: CatalogFile, bytes: Buffer): ImportClosure {
+  const toolsRoot = join(file.spaceRoot, 'tools')
+  return mayImport(file) ? readImports({ path: file.found.path, bytes, toolsRoot }) : NO_IMPORTS
+}
+
+/** Shipped modules import what the package holds, and are trusted with it. */
+function mayImport({ type, space, found }: CatalogFile): boolean {
+  return type === 'tool' && space !== 'system' && signedKindOf(found.name) === 'module'
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { Authorize, MetaToolRequest } from '../contract.ts'
+import type { Authorize, MetaToolRequest, SigningKeys } from '../contract.ts'
 import { KiwiError } from '../errors.ts'
 import { describeProblems, findItem } from '../chain/trusted-items.ts'
 import { checkIntegrity, signBytes, signedKindOf } from '../integrity/signature.ts'
@@ -11,14 +11,16 @@ import type { Item } from '../items/item.ts'
 import { assertPermitted, invalidRequest, type MetaTool, onlyFlag, requiredItem } from './request.ts'
 
 export interface SignOptions {
+  /** Gives what a review rejects as unavailable. */
   readonly store: ItemStore
   readonly authorize: Authorize | undefined
+  readonly keys: SigningKeys
   /** UTC milliseconds. */
   readonly now: () => number
 }
 
-/** Validates an item and writes its signature line, so that it may run from now on, as it is. */
-export function createSign({ store, authorize, now }: SignOptions): MetaTool {
+/** Validates an item and writes its signature line by the user's own key, so that it may run from now on, as it is. */
+export function createSign({ store, authorize, keys, now }: SignOptions): MetaTool {
   return async (request: MetaToolRequest, context) => {
     const { type, id } = requiredItem('sign', request)
     const draft = onlyFlag('sign', request.parameters, 'draft')
@@ -35,13 +37,14 @@ export function createSign({ store, authorize, now }: SignOptions): MetaTool {
       throw invalidRequest(
         `The ${type} "${id}" is shipped with the package and is not signed. Copy it to a project with load and destination first`,
       )
-    const { item, bytes } = await store.readVerified(found)
+    const { item, bytes, imports } = await store.readVerified(found)
     assertSignable(item, draft)
     const kind = signedKindOf(item.path)
     if (kind === null) throw invalidRequest(`A file of this kind cannot be signed: ${item.file}`)
-    const signed = signBytes(bytes, kind, { nowMs: now() })
+    const subject = { type, category: item.category, id: item.id, imports }
+    const signed = await signBytes(bytes, kind, { nowMs: now(), subject, keys })
     await replaceFile(item, { expected: bytes, bytes: signed })
-    const integrity = checkIntegrity(signed, kind)
+    const integrity = checkIntegrity(signed, kind, subject)
     if (integrity.kind !== 'signed') throw new KiwiError('INTERNAL', `The signature written to ${item.file} does not hold.`)
     return {
       success: true,
@@ -51,6 +54,7 @@ export function createSign({ store, authorize, now }: SignOptions): MetaTool {
       signed_at: integrity.signedAt,
       sha256: integrity.sha256,
       key_id: integrity.keyId,
+      ...(imports.size === 0 ? {} : { imports: [...imports.keys()].toSorted() }),
       warnings: describeProblems(item.warnings),
     }
   }

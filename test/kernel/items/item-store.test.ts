@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { KiwiError } from '../../../src/kernel/errors.ts'
 import { signBytes } from '../../../src/kernel/integrity/signature.ts'
+import { createTestKeys } from '../test-keys.ts'
 import { createItemStore } from '../../../src/kernel/items/item-store.ts'
 import type { Item } from '../../../src/kernel/items/item.ts'
 import { createItemSpaces, directiveFile, toolModule, toolYaml } from './item-spaces.ts'
@@ -263,7 +264,8 @@ test('an entry keeps its stamp while its file stays the same and gets another on
 
 test('verified bytes, their integrity and the item parsed from them belong together', async (t) => {
   const { write, store } = createItemSpaces(t)
-  const signed = signBytes(Buffer.from(toolYaml('a')), 'yaml', { nowMs: 0 })
+  const subject = { type: 'tool', category: '', id: 'a' } as const
+  const signed = await signBytes(Buffer.from(toolYaml('a')), 'yaml', { nowMs: 0, subject, keys: createTestKeys() })
   const path = write('project', 'tools/a.yaml', signed)
   const items = store()
   const item = await items.find('tool', 'a')
