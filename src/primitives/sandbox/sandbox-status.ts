@@ -1,0 +1,66 @@
+import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { openHandedFile } from './handed-file.ts'
+
+/** What bubblewrap writes about a sandbox while it runs. */
+export interface SandboxStatus {
+  /** For `--json-status-fd`; given away. */
+  readonly descriptor: number
+  /** Processes inside; null before it is set up and after it is gone. */
+  processCount(): number | null
+  /**
+   * Waits until the last process inside is gone, which is shortly after the outer one.
+   *
+   * @returns Whether the command itself had been started.
+   */
+  gone(): Promise<boolean>
+  close(): void
+}
+
+const GONE_WITHIN_MS = 10_000
+const FIRST_PAUSE_MS = 1
+
+export function createSandboxStatus(): SandboxStatus {
+  const descriptor = openHandedFile('')
+  // An own description, because the writer's offset would be shared.
+  const reading = openSync(`/proc/self/fd/${descriptor}`, 'r')
+  const buffer = Buffer.alloc(2_048)
+  const text = (): string => buffer.toString('utf8', 0, readSync(reading, buffer, 0, buffer.length, 0))
+  const firstProcess = (): number | null => {
+    const pid = /"child-pid": (\d+)/.exec(text())?.[1]
+    return pid === undefined ? null : Number(pid)
+  }
+  return {
+    descriptor,
+    processCount() {
+      const pid = firstProcess()
+      return pid === null ? null : countInside(pid)
+    },
+    async gone() {
+      const pid = firstProcess()
+      const deadline = performance.now() + GONE_WITHIN_MS
+      for (let pauseMs = FIRST_PAUSE_MS; pid !== null && isAlive(pid) && performance.now() < deadline; pauseMs *= 2) {
+        await delay(Math.min(pauseMs, 50))
+      }
+      return /"exit-code"/.test(text())
+    },
+    close: () => closeSync(reading),
+  }
+}
+
+/** The first process of a process namespace ends after all others, and as a zombie it is the last. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
+  }
+}
+
+function countInside(pid: number): number | null {
+  try {
+    return readdirSync(`/proc/${pid}/root/proc`).filter((name) => /^\d+$/.test(name)).length
+  } catch {
+    return null
+  }
+}
