@@ -1,7 +1,8 @@
 import { ConfinedPathError } from './relative-path.ts'
 
-// Wider than any signature that would be accepted: every comment syntax, any blanks, any kind of line end before it.
-const SIGNATURE_LINE = /^\s*(?:#|\/\/|<!--)\s*kiwi:signed:/m
+// Wider than any signature that would be accepted: every comment syntax, any blanks, any kind of line end or a byte-order mark (as three bytes)
+// before it.
+const SIGNATURE_LINE = /^(?:\u00ef\u00bb\u00bf)?\s*(?:#|\/\/|<!--)\s*kiwi:signed:/m
 
 /**
  * Keeps what tools write unsigned: with its signature line, an older version of an item that was once signed would count again.

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type ConfinedRoot, openFile, openFolder, writeWhole } from '../../../src/primitives/files/confined-fs.ts'
-import { ConfinedPathError, parseRelativePath } from '../../../src/primitives/files/relative-path.ts'
+import { ConfinedPathError, denialOf, parseRelativePath } from '../../../src/primitives/files/relative-path.ts'
 
 let base = ''
 let root = ''
@@ -72,6 +72,7 @@ const TRAVERSALS = [
   '../project-evil/secret',
 ]
 for (const path of TRAVERSALS) {
+  // Fails without `parseRelativePath`.
   test(`threat row 35: the path ${JSON.stringify(path)} is refused for reading and writing`, async () => {
     for (const run of [read(path), write(path, 'x')]) await assert.rejects(run, { code: 'PATH_OUTSIDE_PROJECT' })
   })
@@ -102,17 +103,80 @@ for (const path of [
   })
 }
 
-for (const path of ['.ai/tools/x.yaml', '.ai/directives/x.md', '.ai/config.yaml', '.ai/knowledge/x.md']) {
+for (const path of [
+  '.ai/config.yaml',
+  '.ai/AGENTS.md',
+  '.ai/tools',
+  '.AI/tools/x.yaml',
+  '.ai/Tools/x.yaml',
+  '.ai/trust.yaml',
+  '.ai/trusted-keys/k',
+  '.ai/host/host.lock.db',
+  'sub/.ai/tools/x.yaml',
+  'sub/.ai/keys/k',
+  'home/kiwi/tools/x.yaml',
+  'Home/Kiwi/config.yaml',
+]) {
+  // Fails without the loop over `.ai` or the user space in `denialOf`.
   test(`threat row 55: ${path} is not written by a file tool`, async () => {
-    await assert.rejects(write(path, 'x'), /kiwi sign/)
+    await assert.rejects(write(path, 'x'), { code: 'PERMISSION_DENIED' })
+    await assert.rejects(stat(join(root, path)), { code: 'ENOENT' })
   })
 }
+
+for (const path of ['.ai/tools/x.yaml', '.ai/directives/deep/x.md', '.ai/knowledge/x.md']) {
+  test(`an item is written to ${path}`, async () => {
+    assert.deepEqual(await write(path, 'x'), { created: true })
+  })
+}
+
+const SIGNED = 'kiwi:signed:20260102T030405Z:0:k:s'
+for (const text of [
+  `# ${SIGNED}\nx: 1`,
+  `// ${SIGNED}`,
+  `\ufeff<!-- ${SIGNED} -->`,
+  `#!/bin/sh\r\n\t#${SIGNED}`,
+  `a\r// ${SIGNED}`,
+  '# kiwi:signed:',
+]) {
+  // Fails without `assertUnsigned` in `writeWhole`.
+  test(`threat row 55: an item with ${JSON.stringify(text)} is not written`, async () => {
+    await assert.rejects(write('.ai/tools/signed.yaml', text), {
+      code: 'INVALID_REQUEST',
+      message: /unsigned until its owner signs it/,
+    })
+    await assert.rejects(stat(join(root, '.ai/tools/signed.yaml')), { code: 'ENOENT' })
+  })
+}
+
+test('a file elsewhere may speak of signature lines', async () => {
+  assert.deepEqual(await write('notes.md', `# ${SIGNED}`), { created: true })
+})
+
+for (const path of [
+  'home/kiwi/keys/k',
+  'home/kiwi/host/host.sock',
+  'home/kiwi/trust.yaml',
+  'sub/.ai/threads/t/x',
+  '.ai/trust.yaml',
+]) {
+  test(`${path} is closed for reading`, async () => {
+    await assert.rejects(read(path), { code: 'PERMISSION_DENIED' })
+  })
+}
+
+// What a sandbox mounts for writing is not seen before it is written.
+test('threat row 55: only a file tool may write items', () => {
+  assert.equal(denialOf(['.ai', 'tools', 'x.yaml'], 'edit'), null)
+  for (const access of ['write', 'append'] as const) assert.notEqual(denialOf(['.ai', 'tools', 'x.yaml'], access), null)
+})
 
 test('what is below .ai can be read', async () => {
   assert.equal(await read('.ai/note.md'), '.ai/note.md')
 })
 
 for (const path of ['link-file', 'link-folder/secret', 'link-inside/a.txt']) {
+  // Fails without O_NOFOLLOW in `enter` and `openChildFile`, and without the look at the link in `assertReplaceable`.
   test(`threat row 36: the link ${path} is not followed`, async () => {
     await assert.rejects(read(path), { code: 'PATH_OUTSIDE_PROJECT' })
     await assert.rejects(write(path, 'x'), { code: 'PATH_OUTSIDE_PROJECT' })
@@ -120,12 +184,21 @@ for (const path of ['link-file', 'link-folder/secret', 'link-inside/a.txt']) {
   })
 }
 
+// Fails without O_NONBLOCK or the check of what was opened.
 test('threat row 36: a FIFO is refused at once', async () => {
   execFileSync('mkfifo', [join(root, 'fifo')])
   await assert.rejects(read('fifo'), { code: 'INVALID_REQUEST' })
   await assert.rejects(write('fifo', 'x'), { code: 'INVALID_REQUEST' })
 })
 
+// Fails without the checks of `isFile`.
+test('threat row 36: a device is neither read nor written', async () => {
+  const devices = { path: '/dev', userSpace: null }
+  await assert.rejects(openFile(devices, 'zero'), { code: 'INVALID_REQUEST' })
+  await assert.rejects(writeWhole(devices, 'null', { bytes: Buffer.from('x'), existing: 'replace' }), { code: 'INVALID_REQUEST' })
+})
+
+// Fails without `nlink` in `assertReplaceable`.
 test('threat row 36: a file with another hard link is not written', async () => {
   await writeFile(join(base, 'outside', 'shared'), 'shared')
   await link(join(base, 'outside', 'shared'), join(root, 'hard'))
