@@ -43,6 +43,7 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
   addThreadVerbs(program, on)
   addSteeringVerbs(program, on)
   addItemVerbs(program, on)
+  addTrustVerbs(program, on)
   addTokenVerbs(program, on)
   addServiceVerbs(program, on)
   return program
@@ -181,6 +182,35 @@ function addTokenVerbs(program: Command, on: On): void {
       .description('prove the capability tokens of a thread, up to the operator; exits with 3 when they do not hold')
       .argument('<id>', 'a thread, or the id of one token'),
     async (context, id: string) => (await import('./verbs/token.ts')).tokenVerify(context, id),
+  )
+}
+
+function addTrustVerbs(program: Command, on: On): void {
+  const trust = program.command('trust').description('whose signatures are accepted')
+  on(trust.command('list').description('the keys that you trust, and for what'), async (context) =>
+    (await import('./verbs/trust.ts')).trustList(context),
+  )
+  on(trust.command('show').description('your own key, for others to trust'), async (context) =>
+    (await import('./verbs/trust.ts')).trustShow(context),
+  )
+  on(
+    trust
+      .command('add')
+      .description('let whatever this key signed run')
+      .argument('<key>')
+      .option('-l, --label <text>', 'whose it is')
+      .option('--connector <server>', 'only the tools of this MCP server'),
+    async (context, key: string, options: { label?: string; connector?: string }) =>
+      (await import('./verbs/trust.ts')).trustAdd(context, key, options),
+  )
+  on(trust.command('remove').description('trust a key no longer').argument('<key>'), async (context, key: string) =>
+    (await import('./verbs/trust.ts')).trustRemove(context, key),
+  )
+  on(trust.command('rotate').description('sign with a new key from now on'), async (context) =>
+    (await import('./verbs/trust.ts')).trustRotate(context),
+  )
+  on(trust.command('project').description('whose signatures this project has'), async (context) =>
+    (await import('./verbs/trust.ts')).trustProject(context),
   )
 }
 

@@ -71,7 +71,7 @@ describe('configuration', () => {
       { key_id: other.keyId, purpose: 'item', label: 'a colleague', added_at: '2026-01-02T03:04:05Z' },
     ])
     assert.equal(resolve().providers['anthropic']?.baseUrl, 'http://elsewhere.example')
-    await writeProject(text, { sign: async () => ({ keyId: other.keyId, signature: `${'A'.repeat(86)}` }) })
+    await writeProject(text, { sign: async () => ({ keyId: other.keyId, signature: 'A'.repeat(86) }) })
     assert.deepEqual(resolve().providers, Object.create(null))
     assert.match(resolve().warnings[0] ?? '', /was not signed by the key/)
   })

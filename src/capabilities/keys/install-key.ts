@@ -102,7 +102,7 @@ function makeKey(folder: string): InstallKey {
 }
 
 function writeNewKey(folder: string): { readonly privateKey: KeyObject; readonly temporary: string } {
-  const { privateKey } = generateKeyPairSync('ed25519')
+  const privateKey = newPrivateKey()
   const temporary = join(folder, `${TEMPORARY}${randomBytes(8).toString('hex')}`)
   const descriptor = openSync(temporary, 'wx', 0o600)
   try {
@@ -118,6 +118,20 @@ function writeNewKey(folder: string): { readonly privateKey: KeyObject; readonly
   return { privateKey, temporary }
 }
 
+/** Never one whose id begins with "-", which a command line would read as an option. */
+function newPrivateKey(): KeyObject {
+  for (;;) {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    if (!keyIdOf(privateKey).startsWith('-')) return privateKey
+  }
+}
+
+function keyIdOf(privateKey: KeyObject): string {
+  const { x: keyId } = createPublicKey(privateKey).export({ format: 'jwk' })
+  if (keyId === undefined) throw new Error('An Ed25519 key has no public half.')
+  return keyId
+}
+
 /** A process that was killed between the two steps of K2 leaves its other name behind. */
 function dropOtherNames(folder: string, inode: number): void {
   for (const name of readdirSync(folder)) {
@@ -127,10 +141,8 @@ function dropOtherNames(folder: string, inode: number): void {
 }
 
 function toInstallKey(privateKey: KeyObject): InstallKey {
-  const { x: keyId } = createPublicKey(privateKey).export({ format: 'jwk' })
-  if (keyId === undefined) throw new Error('An Ed25519 key has no public half.')
   return {
-    keyId,
+    keyId: keyIdOf(privateKey),
     sign: (purpose, message) => sign(null, withPurpose(purpose, message), privateKey).toString('base64url'),
   }
 }
