@@ -1,7 +1,12 @@
+import type { LookupFunction } from 'node:net'
 import { WebSocket } from 'ws'
 import type { JsonObject } from '../../../src/json.ts'
 import { KiwiError } from '../../../src/kernel/errors.ts'
 import type { Sink } from '../../../src/primitives/http-client/contract.ts'
+import { pinnedLookup, resolveTarget } from '../../../src/primitives/network/guarded-lookup.ts'
+import type { Lookup } from '../../../src/primitives/network/guarded-lookup.ts'
+import { describeTarget, targetOfUrl } from '../../../src/primitives/network/host.ts'
+import type { Grant, NetworkPolicy } from '../../../src/primitives/sandbox/contract.ts'
 
 export const __tool_type__ = 'sink'
 export const __version__ = '1.0.0'
@@ -54,21 +59,88 @@ const HIGH_WATER_BYTES = 1024 * 1024
 const DRAIN_TIMEOUT_MS = 4000
 const CLOSE_TIMEOUT_MS = 1000
 
+interface WebSocketSinkContext {
+  readonly signal?: AbortSignal
+  /** Given where the caller shaped the destination: only what it allows is connected to. Absent for one of a signed file. */
+  readonly grant?: Pick<Grant, 'network' | 'isLive'>
+  /** Default: the system's resolver. */
+  readonly lookup?: Lookup
+}
+
 /**
  * Connects in the background and makes the sink.
  *
+ * - Under a scoped grant every connection, the first and each later one, is checked before it is made.
  * - A message counts as sent when it was handed to the system; one that was not is sent again on the next connection, in order.
  * - `write` throws when the event cannot be kept: buffer full, no buffering wanted, or the attempts are used up.
  * - `close` waits for what is kept; it rejects with the number of events that never went out. It waits at most 4 s.
  */
 export default async function createWebSocketSink(
   options: WebSocketSinkOptions,
-  context: { readonly signal?: AbortSignal } = {},
+  context: WebSocketSinkContext = {},
 ): Promise<Sink> {
-  return new ReconnectingSink(checkOptions(options), context.signal)
+  const checked = checkOptions(options)
+  const admit = createAdmission(checked.url, context)
+  const first = admit === null ? ANY_ADDRESS : await admit()
+  if (first.kind === 'denied') throw first.error
+  return new ReconnectingSink(checked, { signal: context.signal, admit, first })
+}
+
+type Admission =
+  /** `lookup` gives the socket the addresses that were checked; absent: nothing was to be checked. */
+  | { readonly kind: 'allowed'; readonly lookup?: LookupFunction }
+  | { readonly kind: 'denied'; readonly error: KiwiError }
+  | { readonly kind: 'failed'; readonly reason: string }
+
+const ANY_ADDRESS: Admission = { kind: 'allowed' }
+
+/** Null where every host may be connected to. */
+function createAdmission(url: string, { grant, lookup, signal }: WebSocketSinkContext): (() => Promise<Admission>) | null {
+  if (grant === undefined || grant.network.kind === 'open') return null
+  if (grant.network.kind === 'none')
+    return () => Promise.resolve(denied('ADDRESS_DENIED', url, 'This call was granted no network.'))
+  const { policy } = grant.network
+  return async () => {
+    const answer = await admissionUnder(policy, url, { lookup, signal })
+    // Asked last: the thread can have been cancelled while the name was looked up.
+    return grant.isLive() ? answer : denied('PERMISSION_DENIED', url, 'The thread that asks may no longer act.')
+  }
+}
+
+async function admissionUnder(
+  policy: NetworkPolicy,
+  url: string,
+  { lookup, signal }: { readonly lookup: Lookup | undefined; readonly signal: AbortSignal | undefined },
+): Promise<Admission> {
+  const target = targetOfUrl(new URL(url), 'websocket')
+  const resolved = await resolveTarget(target, {
+    policy,
+    timeoutMs: CONNECT_TIMEOUT_MS,
+    ...(lookup === undefined ? {} : { lookup }),
+    ...(signal === undefined ? {} : { signal }),
+  })
+  if (resolved.kind === 'allowed') return { kind: 'allowed', lookup: pinnedLookup(resolved.addresses) }
+  if (resolved.kind === 'failed')
+    return {
+      kind: 'failed',
+      reason: resolved.because === 'lookup' ? resolved.error.message : `the name lookup ended: ${resolved.because}`,
+    }
+  if (resolved.because !== 'scope') return denied('ADDRESS_DENIED', url, resolved.reason)
+  return denied('PERMISSION_DENIED', url, resolved.reason, [`net.websocket "${describeTarget(target)}"`])
+}
+
+function denied(
+  code: 'ADDRESS_DENIED' | 'PERMISSION_DENIED',
+  url: string,
+  reason: string,
+  missing: readonly string[] = [],
+): Admission {
+  const facts = missing.length === 0 ? {} : { facts: { missing } }
+  return { kind: 'denied', error: new KiwiError(code, `not connected to ${describe(url)}: ${reason}`, facts) }
 }
 
 type Link =
+  | { readonly state: 'checking' }
   | { readonly state: 'connecting'; readonly socket: WebSocket }
   | { readonly state: 'open'; readonly socket: WebSocket }
   | { readonly state: 'waiting'; readonly timer: NodeJS.Timeout }
@@ -77,8 +149,9 @@ type Link =
 class ReconnectingSink implements Sink {
   readonly #options: Required<WebSocketSinkOptions>
   readonly #signal: AbortSignal | undefined
+  readonly #admit: (() => Promise<Admission>) | null
   readonly #onAbort = (): void => this.#giveUp('the call was aborted')
-  #link: Link
+  #link: Link = { state: 'checking' }
   /** Events for which there was no connection yet, oldest first. */
   #kept: string[] = []
   /** Events handed to the socket and not yet to the system, oldest first. */
@@ -87,10 +160,18 @@ class ReconnectingSink implements Sink {
   /** Told when something was sent or the link changed. */
   #waiters: (() => void)[] = []
 
-  constructor(options: Required<WebSocketSinkOptions>, signal: AbortSignal | undefined) {
+  constructor(
+    options: Required<WebSocketSinkOptions>,
+    {
+      signal,
+      admit,
+      first,
+    }: { readonly signal: AbortSignal | undefined; readonly admit: (() => Promise<Admission>) | null; readonly first: Admission },
+  ) {
     this.#options = options
     this.#signal = signal
-    this.#link = this.#connect()
+    this.#admit = admit
+    this.#proceed(first)
     if (signal?.aborted === true) this.#onAbort()
     else signal?.addEventListener('abort', this.#onAbort, { once: true })
   }
@@ -126,8 +207,23 @@ class ReconnectingSink implements Sink {
     }
   }
 
-  #connect(): Link {
+  async #connect(): Promise<void> {
+    this.#link = { state: 'checking' }
+    this.#proceed(this.#admit === null ? ANY_ADDRESS : await this.#admit())
+  }
+
+  #proceed(admission: Admission): void {
+    // Closed or aborted while the check went on.
+    if (this.#link.state !== 'checking') return
+    if (admission.kind === 'denied') this.#giveUp(admission.error.message)
+    else if (admission.kind === 'failed') this.#onClose(admission.reason)
+    else this.#link = this.#open(admission.lookup)
+    this.#wake()
+  }
+
+  #open(lookup: LookupFunction | undefined): Link {
     const socket = new WebSocket(this.#options.url, {
+      ...(lookup === undefined ? {} : { lookup }),
       handshakeTimeout: CONNECT_TIMEOUT_MS,
       perMessageDeflate: false,
       followRedirects: false,
@@ -169,13 +265,7 @@ class ReconnectingSink implements Sink {
     this.#inFlight = []
     if (this.#failures >= this.#options.reconnect_attempts)
       return this.#giveUp(`${reason} (after ${this.#failures} attempts to reconnect)`)
-    const timer = setTimeout(
-      () => {
-        this.#link = this.#connect()
-        this.#wake()
-      },
-      FIRST_BACKOFF_MS * 2 ** this.#failures,
-    )
+    const timer = setTimeout(() => void this.#connect(), FIRST_BACKOFF_MS * 2 ** this.#failures)
     this.#failures += 1
     this.#link = { state: 'waiting', timer }
     this.#wake()
