@@ -3,11 +3,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { JsonObject } from '../../src/json.ts'
-import type { Authorize, Kernel, MetaToolResult } from '../../src/kernel/contract.ts'
+import type { Kernel, KernelOptions, MetaToolResult } from '../../src/kernel/contract.ts'
 import type { ErrorBody } from '../../src/kernel/errors.ts'
 import { createKernel } from '../../src/kernel/kernel.ts'
 import { createHttpPrimitive } from '../../src/primitives/http-client/http-client.ts'
 import { createRuntimePrimitive } from '../../src/primitives/runtime/runtime.ts'
+import { createSandbox } from '../../src/primitives/sandbox/sandbox.ts'
 import { createSubprocessPrimitive } from '../../src/primitives/subprocess/subprocess.ts'
 import { createTestKeys, type TestKeys } from './test-keys.ts'
 
@@ -28,24 +29,30 @@ export interface TestProject extends AsyncDisposable {
 
 const SYSTEM_SPACE: string = join(import.meta.dirname, '..', '..', 'system')
 
-export async function createTestProject(
-  options: { readonly authorize?: Authorize; readonly keys?: TestKeys } = {},
-): Promise<TestProject> {
+export interface TestProjectOptions extends Partial<Pick<KernelOptions, 'authorize' | 'review' | 'primitives'>> {
+  readonly keys?: TestKeys
+  /** Relative to the project; beside it unless given. */
+  readonly userSpace?: string
+}
+
+export async function createTestProject(options: TestProjectOptions = {}): Promise<TestProject> {
   const base = await realpath(await mkdtemp(join(tmpdir(), 'kiwi-kernel-')))
   const root = join(base, 'project')
-  const userSpace = join(base, 'home', '.ai')
+  const userSpace = options.userSpace === undefined ? join(base, 'home', '.ai') : join(root, options.userSpace)
   await mkdir(join(root, '.ai'), { recursive: true })
   await mkdir(userSpace, { recursive: true })
   const env = new Map<string, string>()
+  const runtime = createRuntimePrimitive({ sandbox: createSandbox({ mode: 'bubblewrap', hidden: [userSpace] }), userSpace })
+  const { userSpace: _userSpace, ...kernelOptions } = options
   const keys = options.keys ?? createTestKeys()
   const kernel = createKernel({
     spaces: { project: join(root, '.ai'), user: userSpace, system: SYSTEM_SPACE },
     projectPath: root,
     indexPath: null,
-    primitives: [createHttpPrimitive(), createSubprocessPrimitive(), createRuntimePrimitive()],
+    primitives: [createHttpPrimitive(), createSubprocessPrimitive(), runtime],
     env: (name) => env.get(name),
     now: () => Date.UTC(2026, 0, 2, 3, 4, 5),
-    ...options,
+    ...kernelOptions,
     keys,
   })
   const write = async (path: string, text: string): Promise<void> => {
@@ -70,6 +77,7 @@ export async function createTestProject(
     execute: async (toolId, parameters = {}) => await kernel.execute({ item_type: 'tool', item_id: toolId, parameters }),
     async [Symbol.asyncDispose]() {
       kernel.close()
+      await runtime.close()
       await rm(base, { recursive: true, force: true })
     },
   }
