@@ -56,6 +56,7 @@ const MAX_PLANS = 2_000
 export function createExecutor({ items, primitives, env, authorize }: ExecutorOptions): Executor {
   const validation = createSchemaValidation()
   const plans = createPlans(items)
+  const openSink = primitives.find((primitive) => primitive.openSink !== undefined)?.openSink
 
   const prepare = async (plan: CallPlan, given: JsonObject, context: ExecutionContext): Promise<PreparedCall> => {
     const { chain } = plan
@@ -114,7 +115,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
         if (primitive === undefined) throw missingPrimitive(plan.chain)
         const prepared = await prepare(plan, given, context)
         if (prepared.call.config['mode'] === 'stream') {
-          sinks = [...(await sinksOf(items, plan.chain, prepared)), ...sinks]
+          sinks = [...(await sinksOf({ items, openSink }, plan.chain, prepared)), ...sinks]
           taken = true
         }
         return await run(primitive, plan.chain, { ...prepared.call, sinks: taken ? sinks : [] })
@@ -268,9 +269,13 @@ function runtimeToolOf({ id, verified: { item, bytes, imports } }: Link): NonNul
   return { id, path: item.path, space: item.space, bytes, imports }
 }
 
-async function sinksOf(items: TrustedItems, chain: Chain, { call, isFixed }: PreparedCall): Promise<readonly AttachedSink[]> {
+async function sinksOf(
+  { items, openSink }: { readonly items: TrustedItems; readonly openSink: Primitive['openSink'] | undefined },
+  chain: Chain,
+  { call, isFixed }: PreparedCall,
+): Promise<readonly AttachedSink[]> {
   try {
-    return await makeSinks(items, call.config, { context: call.context, isFixed })
+    return await makeSinks(items, call.config, { context: call.context, isFixed, openSink })
   } catch (error) {
     throw error instanceof KiwiError ? destinationError(chain, error) : error
   }

@@ -1,4 +1,4 @@
-import type { AttachedSink, HttpRetry } from '../../primitives/http-client/contract.ts'
+import type { AttachedSink, HttpRetry, Sink } from '../../primitives/http-client/contract.ts'
 import type { Grant, SandboxMode } from '../../primitives/sandbox/contract.ts'
 import type { Json, JsonObject } from '../../json.ts'
 
@@ -42,6 +42,13 @@ export interface PrimitiveOutcome {
 export interface Primitive {
   readonly id: string
   execute(call: PrimitiveCall): Promise<PrimitiveOutcome>
+  /** Makes a sink of a project or a user apart from this process; only the primitive that runs runtime tools has it. */
+  readonly openSink?: (request: {
+    readonly tool: NonNullable<PrimitiveCall['runtimeTool']>
+    readonly options: JsonObject
+    /** The sink reaches what `__grant` names, and nothing without one. */
+    readonly context: ExecutionContext
+  }) => Promise<Sink>
 }
 
 export interface PrimitiveCall {

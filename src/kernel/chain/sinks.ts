@@ -5,7 +5,7 @@ import type { Json, JsonObject } from '../../json.ts'
 import { KiwiError } from '../errors.ts'
 import type { VerifiedItem } from '../items/item-store.ts'
 import type { Item, Requirement, ToolDefinition } from '../items/item.ts'
-import type { ExecutionContext } from './primitive.ts'
+import type { ExecutionContext, Primitive } from './primitive.ts'
 import type { TrustedItems } from './trusted-items.ts'
 
 type SinkFactory = (
@@ -27,16 +27,12 @@ const POLICIES: ReadonlySet<unknown> = new Set<SinkFailurePolicy>(['fail', 'drop
  *
  * @throws {KiwiError} when a sink cannot be made; those already made are closed first. The message names the destination.
  */
-export async function makeSinks(
-  items: TrustedItems,
-  config: JsonObject,
-  { context, isFixed }: SinkScope,
-): Promise<readonly AttachedSink[]> {
+export async function makeSinks(items: TrustedItems, config: JsonObject, scope: SinkScope): Promise<readonly AttachedSink[]> {
   const made: AttachedSink[] = []
   for (const [index, destination] of destinationsOf(config).entries()) {
     if (destination['type'] === BUILT_IN) continue
     try {
-      made.push(await makeSink(items, destination, { context, isFixed }))
+      made.push(await makeSink(items, destination, scope))
     } catch (error) {
       if (isSystemError(error) && destination['on_error'] !== 'fail') {
         made.push(lostSink(destination, error))
@@ -61,6 +57,8 @@ export interface SinkScope {
   readonly context: ExecutionContext
   /** Whether a destination stands in a signed file as it is. */
   readonly isFixed: (destination: JsonObject) => boolean
+  /** Where sinks of projects and users run; undefined where none can. */
+  readonly openSink: Primitive['openSink'] | undefined
 }
 
 /** One destination as a call of its sink tool. */
@@ -113,27 +111,46 @@ async function requireSink(
   return { type, tool, verified }
 }
 
-async function makeSink(items: TrustedItems, destination: JsonObject, { context, isFixed }: SinkScope): Promise<AttachedSink> {
+async function makeSink(items: TrustedItems, destination: JsonObject, scope: SinkScope): Promise<AttachedSink> {
   const { on_error: onError, buffer } = destination
   const { type, verified } = await requireSink(items, destination)
+  const open = verified.item.space === 'system' ? openShipped : openApart
+  return {
+    sink: await open(type, { verified, destination, scope }),
+    type,
+    onError: isPolicy(onError) ? onError : 'drop',
+    ...(typeof buffer === 'number' ? { maxQueuedEvents: buffer } : {}),
+  }
+}
+
+interface Opening {
+  readonly verified: VerifiedItem
+  readonly destination: JsonObject
+  readonly scope: SinkScope
+}
+
+async function openShipped(type: string, { verified, destination, scope: { context, isFixed } }: Opening): Promise<Sink> {
   const { item, bytes, imports } = verified
   const factory = (await importVerified({ path: item.path, space: item.space, bytes, imports }))['default']
   if (!isFactory(factory))
     throw new KiwiError('CONFIG_VALIDATION_ERROR', `The sink "${type}" has no default export that is a function.`)
   const { __grant: grant } = context
-  const sink = await factory(sinkOptions(destination), {
+  return await factory(sinkOptions(destination), {
     projectPath: context.projectPath,
     // What stands in a signed file is its owner's; what the caller shaped reaches no further than the caller.
     ...(grant === undefined || isFixed(destination) ? {} : { grant }),
     ...(context.__user_space === undefined ? {} : { __user_space: context.__user_space }),
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   })
-  return {
-    sink,
-    type,
-    onError: isPolicy(onError) ? onError : 'drop',
-    ...(typeof buffer === 'number' ? { maxQueuedEvents: buffer } : {}),
-  }
+}
+
+/** Code that is not part of the package does not run in this process, whoever signed it. */
+async function openApart(type: string, { verified, destination, scope: { context, openSink } }: Opening): Promise<Sink> {
+  if (openSink === undefined)
+    throw new KiwiError('TOOL_CHAIN_FAILED', `This process runs no tools, so the sink "${type}" has no place.`)
+  const { item, bytes, imports } = verified
+  const tool = { id: item.id, path: item.path, space: item.space, bytes, imports }
+  return await openSink({ tool, options: sinkOptions(destination), context })
 }
 
 function isSystemError(error: unknown): error is Error {

@@ -1,0 +1,110 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { Socket } from 'node:net'
+import type { WrappedCommand } from '../sandbox/contract.ts'
+import { createFrameReader, encodeFrame } from './worker/frames.ts'
+import { CHANNEL_FD, type HostMessage, MAX_MESSAGE_BYTES } from './worker/messages.ts'
+
+/** The process of a worker and its pipe. */
+export interface WorkerChild {
+  readonly send: (message: HostMessage) => void
+  /** Kills the process and everything in its sandbox; the first reason is the one that counts. */
+  end(reason: string): void
+  /** Null while it runs. */
+  ended(): string | null
+  /** Whether this process waits for that one. */
+  hold(held: boolean): void
+  /** Resolves when nothing of it is left. Never rejects. */
+  readonly gone: Promise<void>
+}
+
+export interface WorkerChildEvents {
+  /** A message of the length that its JSON had, not checked yet. */
+  readonly onMessage: (message: unknown, bytes: number) => void
+  readonly onOutput: (piece: Buffer) => void
+  /** Once, after the last message and the last output. */
+  readonly onGone: (reason: string) => void
+}
+
+/** Starts the process. One that cannot be started is one that has ended. `wrapped` is disposed of when it is gone. */
+export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGone }: WorkerChildEvents): WorkerChild {
+  const { command, args, env, cwd, inherit } = wrapped
+  const child = spawn(command, [...args], { cwd, env, stdio: [...descriptors(inherit)] })
+  const channel = channelOf(child)
+  const gone = Promise.withResolvers<void>()
+  let reasonOfEnd: string | null = null
+
+  const hold = (held: boolean): void => {
+    // The pipes of a child are sockets; the type only promises streams.
+    const sockets = [child.stdout, child.stderr, channel].filter((stream) => stream instanceof Socket)
+    for (const owner of [child, ...sockets]) {
+      if (held) owner.ref()
+      else owner.unref()
+    }
+  }
+  const end = (reason: string): void => {
+    if (reasonOfEnd !== null) return
+    reasonOfEnd = reason
+    // Whoever ends waits for what was killed.
+    hold(true)
+    child.kill('SIGKILL')
+    channel.destroy()
+  }
+  const finish = (): void => {
+    onGone(reasonOfEnd ?? 'it ended')
+    // What a sandbox leaves behind is not an outcome of a call.
+    void wrapped.dispose().then(
+      () => gone.resolve(),
+      () => gone.resolve(),
+    )
+  }
+  child.stdout?.on('data', onOutput)
+  child.stderr?.on('data', onOutput)
+  child.on('error', (error) => {
+    end(`it could not be started (${error.message})`)
+    if (child.pid === undefined) finish()
+  })
+  child.on('exit', (code, signal) => end(signal === null ? `it ended with exit code ${code}` : `it was ended by ${signal}`))
+  child.on('close', () => {
+    if (child.pid !== undefined) finish()
+  })
+  readFrames(channel, onMessage, (problem) => end(`it sent what is no message (${problem})`))
+  return {
+    send(message) {
+      if (channel.writable) channel.write(encodeFrame(message))
+    },
+    end,
+    ended: () => reasonOfEnd,
+    hold,
+    gone: gone.promise,
+  }
+}
+
+/** The pipe has a fixed number, so that the worker can be told it before anybody knows which descriptors the sandbox is given. */
+function descriptors(inherit: readonly number[]): readonly ('ignore' | 'pipe' | number)[] {
+  const given = ['ignore', 'pipe', 'pipe', ...inherit] as const
+  if (given.length > CHANNEL_FD) {
+    throw new RangeError(`The sandbox was given ${inherit.length} descriptors; ${CHANNEL_FD - 3} are the most.`)
+  }
+  return [...given, ...Array.from({ length: CHANNEL_FD - given.length }, () => 'ignore' as const), 'pipe']
+}
+
+function channelOf(child: ChildProcess): Socket {
+  // The type knows five streams; there is one for each entry of `stdio`.
+  const streams: readonly unknown[] = child.stdio
+  const channel = streams[CHANNEL_FD]
+  if (!(channel instanceof Socket)) throw new Error('The pipe of a worker is not a socket.')
+  return channel
+}
+
+function readFrames(channel: Socket, onMessage: WorkerChildEvents['onMessage'], onProblem: (problem: string) => void): void {
+  const read = createFrameReader(MAX_MESSAGE_BYTES, onMessage)
+  channel.on('data', (piece: Buffer) => {
+    try {
+      read(piece)
+    } catch (error) {
+      onProblem(error instanceof Error ? error.message : String(error))
+    }
+  })
+  // A broken pipe is told by the end of the process.
+  channel.on('error', () => undefined)
+}
