@@ -139,4 +139,17 @@ export interface Redactor {
   find(value: Json): string | null
   /** For text that arrives in pieces: holds back only what may be the beginning of a secret. */
   stream(): { push(piece: string): string; end(): string }
+  /** For the raw events of one stream: holds back only those in which a secret may have begun. */
+  events<E extends RedactableEvent>(): EventRedaction<E>
+}
+
+/** An event whose `data` is text, mostly JSON. */
+export interface RedactableEvent {
+  readonly data: string
+}
+
+/** Events in, events out in the same order, without secrets. `end` gives what is still held. */
+export interface EventRedaction<E extends RedactableEvent> {
+  push(event: E): readonly E[]
+  end(): readonly E[]
 }
