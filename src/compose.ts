@@ -10,14 +10,19 @@ import { type ResolvedConfig, resolveConfig, userSpaceOf } from './config/config
 import type { Environment } from './config/environment.ts'
 import { resolveModel } from './config/models.ts'
 import { createThreadSettings, type ThreadSettings } from './config/thread-settings.ts'
+import type { SecretRegistry } from './capabilities/secrets/secret-registry.ts'
+import { createRunKey, type RunKey } from './capabilities/tokens/run-key.ts'
 import type { HarnessServices } from './harness/safety/services.ts'
 import type { JsonObject } from './json.ts'
 import type { Kernel } from './kernel/contract.ts'
 import { KiwiError } from './kernel/errors.ts'
 import { createKernel } from './kernel/kernel.ts'
 import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
+import { startProxy } from './primitives/network/proxy.ts'
 import { createRuntimePrimitive } from './primitives/runtime/runtime.ts'
+import { createSandbox } from './primitives/sandbox/sandbox.ts'
 import { createSubprocessPrimitive } from './primitives/subprocess/subprocess.ts'
+import { createSafeguards } from './safeguards.ts'
 import { createThreadsClient } from './threads/client/create-threads-client.ts'
 import { createLazyThreadsClient } from './threads/client/lazy-threads-client.ts'
 import { systemClock } from './threads/clock.ts'
@@ -57,7 +62,8 @@ interface Project {
   readonly kernel: Kernel
   readonly services: HarnessServices
   readonly settings: ThreadSettings
-  close(): void
+  readonly secrets: SecretRegistry
+  close(): Promise<void>
 }
 
 /**
@@ -72,7 +78,7 @@ export function createKiwi(options: KiwiOptions): Kiwi {
     const known = projects.get(projectPath)
     if (known !== undefined) return known
     const threads = remoteThreads(projectPath, options.env)
-    const opened = { project: openProject({ ...options, projectPath }, threads), threads }
+    const opened = { project: openProject({ ...options, projectPath }, { threads, runKey: null }), threads }
     projects.set(projectPath, opened)
     return opened
   }
@@ -82,7 +88,7 @@ export function createKiwi(options: KiwiOptions): Kiwi {
     threads: (projectPath) => open(projectPath).threads,
     async close() {
       for (const { project, threads } of projects.values()) {
-        project.close()
+        await project.close()
         threads.close()
       }
       projects.clear()
@@ -93,20 +99,38 @@ export function createKiwi(options: KiwiOptions): Kiwi {
 /** Some turns of a thread with a quick model; short enough that nobody who adds a file notices. */
 const ITEM_TRUST_MS = 250
 
-function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
-  const http = createHttpPrimitive()
+interface ProjectThreads {
+  readonly threads: ThreadsClient
+  /** Null in a process that runs no threads. */
+  readonly runKey: RunKey | null
+}
+
+function openProject(options: KiwiOptions, { threads, runKey }: ProjectThreads): Project {
   const settings = createThreadSettings({ ...options, parentOf: (threadId) => parentOf(threads, threadId) })
   const { config } = settings.of(undefined)
+  const { projectPath, userSpace } = config
+  const guards = createSafeguards({ projectPath, userSpace, kernel: () => bare, threads, runKey })
+  guards.secrets.addFrom(options.env, config.secrets.names)
+  const sandbox = createSandbox({ mode: config.sandbox, hidden: [userSpace], startProxy })
+  const http = createHttpPrimitive()
+  const runtime = createRuntimePrimitive({ sandbox, userSpace })
   const bare = createKernel({
-    spaces: { project: join(config.projectPath, '.ai'), user: config.userSpace, system: SYSTEM_SPACE },
-    projectPath: config.projectPath,
+    spaces: { project: join(projectPath, '.ai'), user: userSpace, system: SYSTEM_SPACE },
+    projectPath,
     trustMs: ITEM_TRUST_MS,
-    indexPath: join(config.userSpace, 'cache', `search-${shortHash(config.projectPath)}.db`),
-    primitives: [http, createSubprocessPrimitive(), createRuntimePrimitive()],
-    env: (name, context) => settings.of(context.__thread_id).lookup(name),
+    indexPath: join(userSpace, 'cache', `search-${shortHash(projectPath)}.db`),
+    primitives: [http, createSubprocessPrimitive({ sandbox, env: (name) => options.env[name] }), runtime],
+    env: (name, context, place) => {
+      const value = settings.of(context.__thread_id).lookup(name)
+      if (value !== undefined) guards.secrets.used(name, value, place.path)
+      return value
+    },
+    authorize: guards.gate.authorize,
+    review: guards.review,
+    keys: guards.keys,
     now: () => Date.now(),
   })
-  const readAgents = createAgentsTextReader([join(config.projectPath, '.ai'), SYSTEM_SPACE])
+  const readAgents = createAgentsTextReader([join(projectPath, '.ai'), SYSTEM_SPACE])
   // Runtime tools are called through the kernel, which passes `services` on without knowing them.
   const kernel: Kernel = {
     ...bare,
@@ -117,14 +141,21 @@ function openProject(options: KiwiOptions, threads: ThreadsClient): Project {
     threads,
     resolveModel: (choice, threadId) => resolveModel(settings.of(threadId).config, choice),
     agentsText: async () => readAgents(),
+    gate: guards.gate,
+    authority: guards.authority,
+    hostAuthority: guards.hostAuthority,
+    vocabulary: guards.vocabulary,
+    redactor: () => guards.secrets.redactor(),
   }
   return {
     kernel,
     services,
     settings,
-    close() {
+    secrets: guards.secrets,
+    async close() {
       bare.close()
       http.close()
+      await runtime.close()
     },
   }
 }
@@ -175,16 +206,18 @@ export async function runHostProcess(options: { readonly env: Environment; reado
   const { env, signal } = options
   const userSpace = userSpaceOf(env)
   const { host } = resolveConfig({ projectPath: userSpace, env })
+  // Lives in this process only: when it ends, every token that it gave out is void.
+  const runKey = await createRunKey(() => Date.now())
   await runHost({
     hostDir: hostFolderOf(userSpace),
-    openProject: async (projectPath) => openHostedProject({ projectPath, env }),
+    openProject: async (projectPath) => openHostedProject({ projectPath, env }, runKey),
     idleExitMs: host.idleExitMs,
     log,
     signal,
   })
 }
 
-function openHostedProject(options: KiwiOptions): OpenedProject {
+function openHostedProject(options: KiwiOptions, runKey: RunKey): OpenedProject {
   const config = resolveConfig(options)
   const store = openStore({
     path: registryPath(config.projectPath),
@@ -211,7 +244,7 @@ function openHostedProject(options: KiwiOptions): OpenedProject {
     watchLive: () =>
       Promise.reject(new KiwiError('INVALID_REQUEST', 'A thread is watched through the host’s socket, not inside of it.')),
   })
-  const project = openProject(options, threads)
+  const project = openProject(options, { threads, runKey })
   return {
     engine,
     store,
@@ -219,13 +252,14 @@ function openHostedProject(options: KiwiOptions): OpenedProject {
     adopt(threadId, environment) {
       try {
         project.settings.adopt(threadId, environment)
+        project.secrets.addFrom(environment, project.settings.of(threadId).config.secrets.names)
       } catch (error) {
         // The caller has read the same files and was told; a thread that is there already keeps what it had.
         onProblem(threadId, error)
       }
     },
     async close() {
-      project.close()
+      await project.close()
       transcripts.close()
       await store.close()
     },

@@ -1,9 +1,12 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createKiwi, hostControl, type KiwiOptions } from './compose.ts'
-import { userSpaceOf } from './config/config.ts'
+import { findInstallKey } from './capabilities/keys/install-key.ts'
+import { keyFolderOf } from './capabilities/keys/signing-keys.ts'
+import { resolveConfig, userSpaceOf } from './config/config.ts'
 import { resolveModel } from './config/models.ts'
 import { toEnvelope } from './kernel/errors.ts'
+import { createSandbox } from './primitives/sandbox/sandbox.ts'
 
 /** One finding of `kiwi doctor`. `weak` works with less protection or comfort; `bad` does not work. */
 export interface Check {
@@ -19,8 +22,9 @@ type Probe = (options: KiwiOptions) => Promise<readonly Check[]>
 export async function doctor(options: KiwiOptions): Promise<readonly Check[]> {
   const probes: readonly (readonly [string, Probe])[] = [
     ['node', async () => [nodeVersion(process.versions.node)]],
-    ['isolation', async () => isolation()],
+    ['isolation', isolation],
     ['user space', async () => [userSpace(options)]],
+    ['keys', keys],
     ['configuration', configuration],
     ['items', items],
     ['host', async () => [await host(options)]],
@@ -49,23 +53,44 @@ export function nodeVersion(version: string): Check {
   }
 }
 
-function isolation(): readonly Check[] {
-  return [
-    {
-      name: 'isolation',
-      state: 'weak',
-      detail:
-        'runtime tools of the project and the user run inside the host process, and only when they are signed; processes run without a sandbox',
-      fix: 'Sign only tools that you have read.',
-    },
-    {
-      name: 'permissions',
-      state: 'weak',
-      detail:
-        'the permissions of a directive are checked for form and shown, not yet enforced at tool calls; budgets and limits are enforced',
-      fix: 'Run only directives that you have read.',
-    },
-  ]
+async function isolation(options: KiwiOptions): Promise<readonly Check[]> {
+  const name = 'isolation'
+  const { sandbox, userSpace: hidden } = resolveConfig(options)
+  const found = await createSandbox({ mode: sandbox, hidden: [hidden] }).availability()
+  switch (found.kind) {
+    case 'available':
+      return [
+        { name, state: 'ok', detail: `${found.version}: commands and tools of the project and the user run in it`, fix: null },
+      ]
+    case 'off':
+      return [
+        {
+          name,
+          state: 'weak',
+          detail: 'sandbox: none, so commands run with all rights of this user, and tools are held by Node’s own flag only',
+          fix: 'Remove `sandbox: none` from the configuration.',
+        },
+      ]
+    case 'missing':
+    case 'broken':
+      return [
+        {
+          name,
+          state: 'bad',
+          detail: `${found.reason}; commands and tools of the project and the user are refused`,
+          fix: found.installLine,
+        },
+      ]
+  }
+}
+
+/** The install key, as it is: none is made here. */
+async function keys(options: KiwiOptions): Promise<readonly Check[]> {
+  const name = 'keys'
+  const key = findInstallKey(keyFolderOf(userSpaceOf(options.env)), { projectPath: options.projectPath })
+  return key === null
+    ? [{ name, state: 'ok', detail: 'no signing key yet; it is made with the first signature', fix: null }]
+    : [{ name, state: 'ok', detail: `signs as ${key.keyId}`, fix: null }]
 }
 
 function userSpace(options: KiwiOptions): Check {

@@ -1,13 +1,11 @@
 import { resolve } from 'node:path'
-import { findInstallKey } from './capabilities/keys/install-key.ts'
-import { keyFolderOf } from './capabilities/keys/signing-keys.ts'
-import { createTrustStore } from './capabilities/keys/trust-store.ts'
 import { vocabularyOf } from './capabilities/permissions/vocabulary.ts'
 import { audienceOf } from './capabilities/tokens/authority.ts'
 import { type TokenChain, verifyTokenChain } from './capabilities/tokens/token-chain.ts'
 import { createKiwi } from './compose.ts'
 import { userSpaceOf } from './config/config.ts'
 import type { Environment } from './config/environment.ts'
+import { installKeyIds } from './install-keys.ts'
 
 /** Proves tokens of one project from its registry and the user's keys alone. */
 export interface TokenProof {
@@ -26,23 +24,10 @@ export function openTokenProof(projectPath: string, env: Environment): TokenProo
       const vocabulary = vocabularyOf(await kiwi.kernel(projectPath).capabilities())
       const options = { trustedKeyIds, audience: audienceOf(resolve(projectPath)), vocabulary }
       const chain = await verifyTokenChain(threads.tokens, threadIdOrJti, options)
-      if (chain !== null) return chain
+      if (chain.links.length > 0) return chain
       const { thread_id: threadId } = threads.get(threadIdOrJti)
       return { proven: false, reason: `thread ${threadId} has no token`, links: [] }
     },
     close: () => kiwi.close(),
   }
-}
-
-/**
- * The install key of this user space, and the one that it replaced: what an earlier host run signed stays provable over a rotation. Keys
- * that are trusted for items vouch for no host.
- */
-export function installKeyIds(userSpace: string, projectPath: string): readonly string[] {
-  const folder = keyFolderOf(userSpace)
-  const own = findInstallKey(folder, { projectPath })
-  const retired = createTrustStore(folder, { projectPath })
-    .keys()
-    .filter((key) => key.retired === true && key.purpose === 'item')
-  return [...(own === null ? [] : [own.keyId]), ...retired.map(({ key_id: keyId }) => keyId)]
 }
