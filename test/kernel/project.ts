@@ -42,14 +42,15 @@ export async function createTestProject(options: TestProjectOptions = {}): Promi
   await mkdir(join(root, '.ai'), { recursive: true })
   await mkdir(userSpace, { recursive: true })
   const env = new Map<string, string>()
-  const runtime = createRuntimePrimitive({ sandbox: createSandbox({ mode: 'bubblewrap', hidden: [userSpace] }), userSpace })
+  const sandbox = createSandbox({ mode: 'bubblewrap', hidden: [userSpace] })
+  const runtime = createRuntimePrimitive({ sandbox, userSpace })
   const { userSpace: _userSpace, ...kernelOptions } = options
   const keys = options.keys ?? createTestKeys()
   const kernel = createKernel({
     spaces: { project: join(root, '.ai'), user: userSpace, system: SYSTEM_SPACE },
     projectPath: root,
     indexPath: null,
-    primitives: [createHttpPrimitive(), createSubprocessPrimitive(), runtime],
+    primitives: [createHttpPrimitive(), createSubprocessPrimitive({ sandbox, env: (name) => env.get(name) }), runtime],
     env: (name) => env.get(name),
     now: () => Date.UTC(2026, 0, 2, 3, 4, 5),
     ...kernelOptions,
