@@ -131,7 +131,7 @@ test('signing writes one line, keeps the mode and is stable', async () => {
   const once = await readFile(path, 'utf8')
   await project.kernel.sign({ item_type: 'knowledge', item_id: 'note' })
   assert.equal(await readFile(path, 'utf8'), once)
-  assert.match(once, /^<!-- kiwi:signed:20260102T030405Z:[0-9a-f]{64}:none:- -->\n---\n/)
+  assert.match(once, /^<!-- kiwi:signed:20260102T030405Z:[0-9a-f]{64}:[\w-]{43}:[\w-]{86} -->\n---\n/)
   assert.equal((await stat(path)).mode & 0o777, 0o640)
   assert.deepEqual(await readdir(join(project.root, '.ai/knowledge')), ['note.md'])
 })
@@ -185,6 +185,27 @@ test('load shows the parameters of a shipped tool', async () => {
     definition: { inputSchema: { required: string[] } }
   }
   assert.deepEqual([available, definition.inputSchema.required], [true, ['path']])
+})
+
+test('the permission port sees where load would copy an item, and a denial copies nothing', async () => {
+  const asked: unknown[] = []
+  await using project = await createTestProject({
+    authorize: async ({ verb, destination, requires, chainRequires }) => {
+      if (verb !== 'load') return { permitted: true }
+      asked.push([destination, requires, chainRequires])
+      if (destination === undefined) return { permitted: true }
+      return { permitted: false, missing: ['tool.modify'], suggestion: 'Ask.', code: 'TOKEN_INVALID' }
+    },
+  })
+  await project.item('knowledge/note.md', NOTE)
+  const error = errorOf(await project.kernel.load({ item_type: 'knowledge', item_id: 'note', destination: 'user' }))
+  assert.deepEqual([error.code, error['missing']], ['TOKEN_INVALID', ['tool.modify']])
+  assert.equal((await project.kernel.load({ item_type: 'knowledge', item_id: 'note' })).success, true)
+  assert.deepEqual(asked, [
+    ['user', [], []],
+    [undefined, [], []],
+  ])
+  assert.deepEqual(await readdir(project.userSpace), [])
 })
 
 test('search finds an item by its words and bounds its answer', async () => {

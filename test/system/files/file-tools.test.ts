@@ -118,10 +118,24 @@ test('search_files finds literal text, also where it looks like a pattern', asyn
   assert.deepEqual([found.files_searched, found.files_skipped], [1, 1])
 })
 
-test('threat row 46: a pattern that would stall a regular expression is only text', async () => {
+// Each fails (it never ends) where a pattern is compiled as a regular expression.
+for (const pattern of ['(a+)+b', '(a|a)*b', '([a-z]+)*$b', '(.*a){20}b', '^(a?){28}a{28}b']) {
+  test(`threat row 46: the pattern ${pattern} is only text`, { timeout: 60_000 }, async () => {
+    await using project = await createTestProject()
+    await project.write('a.txt', `${'a'.repeat(50_000)}\n${'a'.repeat(28)}\nsee ${pattern} here\n`)
+    const found = await call<Found>(project, 'search_files', { pattern })
+    assert.deepEqual(
+      found.matches.map(({ line }) => line),
+      [3],
+    )
+  })
+}
+
+// Fails without the bound of `pattern`: text times pattern is what a longer one may cost.
+test('threat row 46: a pattern is at most 250 characters', async () => {
   await using project = await createTestProject()
-  await project.write('a.txt', 'a'.repeat(50_000))
-  assert.deepEqual((await call<Found>(project, 'search_files', { pattern: '(a+)+b' })).matches, [])
+  const error = errorOf(await project.execute('search_files', { pattern: 'a'.repeat(251) }))
+  assert.equal(error.code, 'PARAMETER_VALIDATION_ERROR')
 })
 
 test('search_files stops at its limit and searches a single file', async () => {
@@ -174,6 +188,73 @@ test('edit_file does not touch a file that is not UTF-8', async () => {
   assert.match(errorOf(await project.execute('edit_file', { path: 'latin', old_text: 'a', new_text: 'b' })).message, /not UTF-8/)
 })
 
+const NOTE = '---\ntitle: A note\n---\nold text\n'
+
+test('threat row 55: edit_file takes the signature out of an item, and no edit puts it back', async () => {
+  await using project = await createTestProject()
+  await project.item('knowledge/note.md', NOTE)
+  const signed = await text(project, '.ai/knowledge/note.md')
+  const [line = ''] = signed.split('\n')
+  const edit = async (oldText: string, newText: string): Promise<unknown> =>
+    await call(project, 'edit_file', { path: '.ai/knowledge/note.md', old_text: oldText, new_text: newText })
+  assert.deepEqual(await edit('old text', 'new text'), {
+    path: '.ai/knowledge/note.md',
+    replacements: 1,
+    bytes: NOTE.length,
+    signature_removed: true,
+  })
+  // Fails without `withoutSignatureLines`: this is the file that was signed.
+  await edit('---\ntitle: A note\n---\nnew text\n', signed)
+  assert.equal(await text(project, '.ai/knowledge/note.md'), NOTE)
+  assert.equal(
+    errorOf(await project.execute('write_file', { path: '.ai/knowledge/note.md', content: signed })).code,
+    'INVALID_REQUEST',
+  )
+  assert.equal(
+    errorOf(await project.kernel.execute({ item_type: 'knowledge', item_id: 'note' })).code,
+    'ITEM_UNSIGNED',
+    `signed by ${line}`,
+  )
+})
+
+// Fails without the question before a tool runs (`askForPart`).
+test('threat row 55: a tool is not written where its caller may not modify tools', async () => {
+  await using project = await createTestProject({
+    authorize: async ({ verb, requires, parameters }) => {
+      const isItem = String(parameters['path']).startsWith('.ai/tools/')
+      return verb === 'execute' && requires.includes('fs.write') && isItem
+        ? { permitted: false, missing: ['tool.modify'], suggestion: 'Declare <modify resource="tool"/>.' }
+        : { permitted: true }
+    },
+  })
+  const error = errorOf(await project.execute('write_file', { path: '.ai/tools/evil.ts', content: 'x' }))
+  assert.deepEqual([error.code, error['missing']], ['PERMISSION_DENIED', ['tool.modify']])
+  await assert.rejects(text(project, '.ai/tools/evil.ts'), { code: 'ENOENT' })
+})
+
+// Fails without `__user_space` in the context that the kernel makes, or when a caller's own counts.
+test("threat row 55: the user's own items are closed where they lie below the project", async () => {
+  await using project = await createTestProject({ userSpace: 'home/kiwi' })
+  await project.write('home/kiwi/keys/install.key', 'secret')
+  const write = await project.kernel.execute(
+    { item_type: 'tool', item_id: 'write_file', parameters: { path: 'home/kiwi/config.yaml', content: 'sandbox: none' } },
+    { __user_space: 'elsewhere' },
+  )
+  assert.equal(errorOf(write).code, 'PERMISSION_DENIED')
+  assert.equal(errorOf(await project.execute('read_file', { path: 'home/kiwi/keys/install.key' })).code, 'PERMISSION_DENIED')
+  const found = await call<Found>(project, 'search_files', { pattern: 'secret' })
+  assert.deepEqual(found.matches, [])
+})
+
+test('edit_file does not make a file that is larger than its cap', async () => {
+  await using project = await createTestProject()
+  await project.write('a.txt', 'a'.repeat(100))
+  const error = errorOf(
+    await project.execute('edit_file', { path: 'a.txt', old_text: 'a', new_text: 'b'.repeat(1_000_000), replace_all: true }),
+  )
+  assert.equal(error.code, 'LIMIT_EXCEEDED')
+})
+
 const CLOSED = [
   ['read_file', { path: '../x' }, 'PATH_OUTSIDE_PROJECT'],
   ['read_file', { path: '.env' }, 'PERMISSION_DENIED'],
@@ -181,11 +262,15 @@ const CLOSED = [
   ['list_files', { path: '.git' }, 'PERMISSION_DENIED'],
   ['search_files', { path: 'out', pattern: 'root' }, 'PATH_OUTSIDE_PROJECT'],
   ['write_file', { path: 'out/x', content: 'x' }, 'PATH_OUTSIDE_PROJECT'],
-  ['write_file', { path: '.ai/tools/evil.ts', content: 'x' }, 'PERMISSION_DENIED'],
+  ['write_file', { path: '.ai/config.yaml', content: 'x' }, 'PERMISSION_DENIED'],
+  ['write_file', { path: '.git/hooks/pre-commit', content: 'x' }, 'PERMISSION_DENIED'],
+  ['write_file', { path: 'sub/.ai/tools/x.yaml', content: 'x' }, 'PERMISSION_DENIED'],
+  ['write_file', { path: '.ai/tools/x.yaml', content: '# kiwi:signed:x' }, 'INVALID_REQUEST'],
+  ['write_file', { path: 'big', content: '\u20ac'.repeat(3_000_000) }, 'LIMIT_EXCEEDED'],
   ['edit_file', { path: '.git/config', old_text: 'a', new_text: 'b' }, 'PERMISSION_DENIED'],
 ] as const
 for (const [tool, parameters, code] of CLOSED) {
-  test(`${tool} refuses ${JSON.stringify(parameters)} with ${code}`, async () => {
+  test(`${tool} refuses ${JSON.stringify(parameters).slice(0, 80)} with ${code}`, async () => {
     await using project = await createTestProject()
     await mkdir(join(project.root, '.git'))
     await symlink('/etc', join(project.root, 'out'))
