@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import type { Authorize } from '../../../src/kernel/contract.ts'
 import type { AttachedSink } from '../../../src/primitives/http-client/contract.ts'
 import { createTestProject, createTestServer, errorOf, type TestProject, valueOf } from '../project.ts'
 
@@ -81,8 +82,8 @@ for (const [policy, success] of [
     await using server = await createTestServer((_, response) => events(response))
     await using project = await createTestProject()
     project.env.set('BASE', server.url)
-    // Longer than a name can be on any file system.
-    const path = 'x'.repeat(300)
+    // More bytes than a name can have on any file system.
+    const path = 'é'.repeat(200)
     await project.item('tools/watch.yaml', streamTool(`[{ type: file_sink, path: ${path}, on_error: ${policy} }]`))
     const mine = countingSink()
     const answer = await watch(project, 't', [mine])
@@ -94,42 +95,55 @@ for (const [policy, success] of [
   })
 }
 
+/** Lets sinks of the project write below `out`, so that a test can see what they did. */
+const WRITES_OUT: Authorize = async () => ({
+  permitted: true,
+  grant: {
+    id: 'out',
+    threadId: null,
+    read: [],
+    write: [{ kind: 'tree', base: ['out'] }],
+    network: { kind: 'open' },
+    isLive: () => true,
+  },
+})
+
+const NOTING_SINK = SINK(`import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
+export default async (options: any, { projectPath }: any) => ({
+  write: (event: any) => appendFileSync(join(projectPath, 'out/noted'), JSON.stringify([options, event.data]) + '\\n'),
+  close: async () => appendFileSync(join(projectPath, 'out/noted'), 'closed\\n'),
+})`)
+
 test('a sink file of the project is made with its options when it is signed, and refused when it is not', async () => {
   await using server = await createTestServer((_, response) => events(response))
-  await using project = await createTestProject()
+  await using project = await createTestProject({ authorize: WRITES_OUT })
   project.env.set('BASE', server.url)
-  await project.item('tools/watch.yaml', streamTool('[{ type: memory_sink, format: raw, config: { tag: t } }]'))
-  const code = SINK(
-    'export default async (options: any) => ({ write: (event: any) => { (globalThis as any).kiwiSunk.push([options, event.data]) }, close: async () => {} })',
-  )
-  const sunk: unknown[] = []
-  Reflect.set(globalThis, 'kiwiSunk', sunk)
-  await project.write('.ai/tools/memory_sink.ts', code)
+  await mkdir(join(project.root, 'out'))
+  await project.item('tools/watch.yaml', streamTool('[{ type: noting_sink, format: raw, config: { tag: t } }]'))
+  await project.write('.ai/tools/noting_sink.ts', NOTING_SINK)
   const refused = errorOf(await watch(project, 't'))
   assert.deepEqual(
     [refused.code, refused.cause?.code, refused.failed_at?.config_path],
     ['TOOL_CHAIN_FAILED', 'ITEM_UNSIGNED', 'config.stream.destinations[0]'],
   )
-  await project.item('tools/memory_sink.ts', code)
+  await project.item('tools/noting_sink.ts', NOTING_SINK)
   valueOf(await watch(project, 't'))
-  assert.deepEqual(sunk[0], [{ format: 'raw', tag: 't' }, '{"n":1}'])
+  const [first = '', , last] = (await readFile(join(project.root, 'out/noted'), 'utf8')).split('\n')
+  assert.deepEqual([JSON.parse(first), last], [[{ format: 'raw', tag: 't' }, '{"n":1}'], 'closed'])
 })
 
 test('sinks that were made are closed when a later one cannot be, and so is the sink of the caller', async () => {
-  await using project = await createTestProject()
+  await using project = await createTestProject({ authorize: WRITES_OUT })
   project.env.set('BASE', 'http://127.0.0.1:1')
-  const closed: string[] = []
-  Reflect.set(globalThis, 'kiwiClosed', closed)
-  await project.item(
-    'tools/first_sink.ts',
-    SINK("export default async () => ({ write() {}, close: async () => { (globalThis as any).kiwiClosed.push('first') } })"),
-  )
+  await mkdir(join(project.root, 'out'))
+  await project.item('tools/first_sink.ts', NOTING_SINK)
   await project.item('tools/second_sink.ts', SINK("export default async () => { throw new Error('no room') }"))
   await project.item('tools/watch.yaml', streamTool('[{ type: first_sink }, { type: second_sink }]'))
   const mine = countingSink()
   const error = errorOf(await watch(project, 't', [mine]))
-  assert.match(error.message, /destinations\[1\]: no room/)
-  assert.deepEqual([closed, mine.closed], [['first'], 1])
+  assert.match(error.message, /destinations\[1\]: .*no room/)
+  assert.deepEqual([await readFile(join(project.root, 'out/noted'), 'utf8'), mine.closed], ['closed\n', 1])
 })
 
 test('the sink of the caller is closed when the parameters do not fit', async () => {
@@ -161,7 +175,20 @@ test('a tool that is no sink cannot be a destination', async () => {
   assert.match(errorOf(await watch(project, 't')).message, /"read_file" is no sink/)
 })
 
-for (const threadId of ['../../x', 'a/b', '..', '%2e%2e%2f', 'a\u0000', 'C:x', '']) {
+// Fails without `SINK_VALUE` in template.ts.
+for (const threadId of [
+  '../../x',
+  '..%2f',
+  '%252e%252e',
+  '\u00c0\u00ae',
+  '..\\x',
+  'a/b',
+  '..',
+  '%2e%2e%2f',
+  'a\u0000',
+  'C:x',
+  '',
+]) {
   test(`threat row 35: the thread id ${JSON.stringify(threadId)} makes no sink path and sends nothing`, async () => {
     await using server = await createTestServer((_, response) => events(response))
     await using project = await createTestProject()
