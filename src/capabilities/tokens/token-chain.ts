@@ -41,16 +41,16 @@ const MAX_LINKS = 256
 
 /**
  * Every token from one thread's newest (or the one with this jti) up to the operator: that each was signed by a host run of a trusted
- * installation for this project, and grants nothing that its parent's does not. Offline: it reads the ledger and nothing else. Null
- * for an id that no token has.
+ * installation for this project, and grants nothing that its parent's does not. Offline: it reads the ledger and nothing else. An id
+ * that no token has gives a chain without links, which proves nothing.
  */
 export async function verifyTokenChain(
   ledger: TokenLedger,
   threadIdOrJti: string,
   options: TokenChainOptions,
-): Promise<TokenChain | null> {
+): Promise<TokenChain> {
   const first = ledger.get(threadIdOrJti) ?? ledger.latest(threadIdOrJti)
-  if (first === undefined) return null
+  if (first === undefined) return { proven: false, reason: 'no token has this id', links: [] }
   const links: TokenLink[] = []
   let row: TokenRow | undefined = first
   while (row !== undefined) {
