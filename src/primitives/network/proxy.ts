@@ -95,7 +95,7 @@ export async function startProxy(options: ProxyOptions): Promise<NetworkProxy> {
 function createServer({ idleMs, totalMs }: ProxyTimeouts): http.Server {
   const server = http.createServer({
     maxHeaderSize: MAX_HEAD_BYTES,
-    headersTimeout: HEAD_TIMEOUT_MS,
+    headersTimeout: Math.min(HEAD_TIMEOUT_MS, totalMs),
     requestTimeout: totalMs,
     connectionsCheckingInterval: HEAD_TIMEOUT_MS / 2,
   })
