@@ -9,6 +9,7 @@ const PROTECTED_CATEGORIES: ReadonlySet<string> = new Set([
   'core',
   'files',
   'capabilities',
+  'shell',
 ])
 
 /**

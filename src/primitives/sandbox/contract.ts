@@ -71,7 +71,10 @@ export interface SandboxCommand {
   readonly args: readonly string[]
   /** Folder to start in, relative to the project; empty for the project itself. */
   readonly cwd?: string
-  /** The whole environment of the command besides PATH, HOME, LANG and TERM, which it may replace. Never seen in the process list. */
+  /**
+   * The whole environment of the command besides PATH, HOME, LANG and TERM, which it may replace (nothing besides in mode `none`). Never
+   * seen in the process list.
+   */
   readonly env: Readonly<Record<string, string>>
   /** Files and folders of the host that the command itself consists of. `to` is absolute. */
   readonly extraReadOnly?: readonly { readonly from: string; readonly to: string }[]

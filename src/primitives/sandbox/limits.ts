@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { SandboxLimits } from './contract.ts'
 
 const MEBIBYTE = 1024 * 1024
@@ -13,12 +14,28 @@ export const DEFAULT_LIMITS: SandboxLimits = {
   tmpBytes: 512 * MEBIBYTE,
 }
 
+/** Nobody may ask for more than this process may have itself, and asking for it would fail. */
+export function withinHostLimits(limits: SandboxLimits): SandboxLimits {
+  const text = readFileSync('/proc/self/limits', 'utf8')
+  const hard = (name: string): number => {
+    const value = new RegExp(`^${name}\\s+\\S+\\s+(\\d+)`, 'm').exec(text)?.[1]
+    return value === undefined ? Infinity : Number(value)
+  }
+  return {
+    ...limits,
+    processes: Math.min(limits.processes, hard('Max processes')),
+    fileBytes: Math.min(limits.fileBytes, hard('Max file size')),
+    cpuSeconds: Math.min(limits.cpuSeconds, hard('Max cpu time')),
+    openFiles: Math.min(limits.openFiles, hard('Max open files')),
+    memoryBytes: Math.min(limits.memoryBytes, hard('Max data size')),
+    addressSpaceBytes: limits.addressSpaceBytes === null ? null : Math.min(limits.addressSpaceBytes, hard('Max address space')),
+  }
+}
+
 /** For the outer process, whose environment nobody else writes, so that nothing can run before they hold. */
 export function outerLimits(limits: SandboxLimits): readonly string[] {
-  return [
-    ...[`--fsize=${limits.fileBytes}`, `--cpu=${limits.cpuSeconds}`, `--nofile=${limits.openFiles}`],
-    ...[`--data=${limits.memoryBytes}`, '--core=0'],
-  ]
+  const { fileBytes, cpuSeconds, openFiles, memoryBytes } = limits
+  return [`--fsize=${fileBytes}`, `--cpu=${cpuSeconds}`, `--nofile=${openFiles}`, `--data=${memoryBytes}`, '--core=0']
 }
 
 /**
@@ -26,5 +43,6 @@ export function outerLimits(limits: SandboxLimits): readonly string[] {
  * The system does not hold root to it; the runner of a command counts for itself.
  */
 export function innerLimits(limits: SandboxLimits): readonly string[] {
-  return [`--nproc=${limits.processes}`, ...(limits.addressSpaceBytes === null ? [] : [`--as=${limits.addressSpaceBytes}`])]
+  const { processes, addressSpaceBytes } = limits
+  return addressSpaceBytes === null ? [`--nproc=${processes}`] : [`--nproc=${processes}`, `--as=${addressSpaceBytes}`]
 }

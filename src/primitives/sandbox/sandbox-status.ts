@@ -19,6 +19,7 @@ export interface SandboxStatus {
 
 const GONE_WITHIN_MS = 10_000
 const FIRST_PAUSE_MS = 1
+const LONGEST_PAUSE_MS = 50
 
 export function createSandboxStatus(): SandboxStatus {
   const descriptor = openHandedFile('')
@@ -39,8 +40,10 @@ export function createSandboxStatus(): SandboxStatus {
     async gone() {
       const pid = firstProcess()
       const deadline = performance.now() + GONE_WITHIN_MS
-      for (let pauseMs = FIRST_PAUSE_MS; pid !== null && isAlive(pid) && performance.now() < deadline; pauseMs *= 2) {
-        await delay(Math.min(pauseMs, 50))
+      let pauseMs = FIRST_PAUSE_MS
+      while (isAlive(pid) && performance.now() < deadline) {
+        await delay(pauseMs)
+        pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
       }
       return /"exit-code"/.test(text())
     },
@@ -49,7 +52,8 @@ export function createSandboxStatus(): SandboxStatus {
 }
 
 /** The first process of a process namespace ends after all others, and as a zombie it is the last. */
-function isAlive(pid: number): boolean {
+function isAlive(pid: number | null): boolean {
+  if (pid === null) return false
   try {
     return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {

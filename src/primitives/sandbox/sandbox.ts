@@ -20,9 +20,9 @@ import {
   type StartProxy,
   type WrappedCommand,
 } from './contract.ts'
-import { createHandedDescriptors, type HandedDescriptors } from './handed-descriptors.ts'
+import { createHandedDescriptors, type HandedDescriptors, strayDescriptors } from './handed-descriptors.ts'
 import { openHandedFile } from './handed-file.ts'
-import { DEFAULT_LIMITS, innerLimits, outerLimits } from './limits.ts'
+import { DEFAULT_LIMITS, innerLimits, outerLimits, withinHostLimits } from './limits.ts'
 import { moveAsideNewlyClosed } from './newly-closed.ts'
 import { inside, planProjectView, type ProjectView } from './project-mounts.ts'
 import { openScopedNetwork, type ScopedNetwork } from './scoped-network.ts'
@@ -51,6 +51,12 @@ export function createSandbox(options: SandboxOptions): Sandbox {
   const programs = options.programs ?? { bwrap: 'bwrap', prlimit: 'prlimit' }
   const hidden = (options.hidden ?? []).map(realPath)
   const projects = new Map<string, ClosedEntries>()
+  const system = new Map<boolean, readonly string[]>()
+  const systemView = (network: boolean): readonly string[] => {
+    const view = system.get(network) ?? systemArguments({ network })
+    system.set(network, view)
+    return view
+  }
   let probed: Promise<SandboxAvailability> | undefined
   const availability = async (): Promise<SandboxAvailability> => {
     if (options.mode === 'none') return { kind: 'off' }
@@ -76,6 +82,7 @@ export function createSandbox(options: SandboxOptions): Sandbox {
         programs,
         closedEntries: closedEntriesOf(root),
         startProxy: options.startProxy,
+        systemView,
       })
     },
   }
@@ -87,11 +94,13 @@ interface WrapParts {
   readonly programs: SandboxPrograms
   readonly closedEntries: ClosedEntries
   readonly startProxy: StartProxy | undefined
+  readonly systemView: (network: boolean) => readonly string[]
 }
 
 async function wrapped(command: SandboxCommand, parts: WrapParts): Promise<WrappedCommand> {
   const descriptors = createHandedDescriptors()
   const status = createSandboxStatus()
+  const reportTo = descriptors.hand(status.descriptor)
   let network: ScopedNetwork | null = null
   let view: ProjectView | null = null
   const release = async (): Promise<readonly string[]> => {
@@ -101,7 +110,7 @@ async function wrapped(command: SandboxCommand, parts: WrapParts): Promise<Wrapp
     return (await network?.close()) ?? []
   }
   try {
-    const limits: SandboxLimits = { ...DEFAULT_LIMITS, ...command.limits }
+    const limits = withinHostLimits({ ...DEFAULT_LIMITS, ...command.limits })
     const granted = command.network === 'none' ? undefined : command.grant?.network
     view = command.grant === undefined ? null : await planProjectView({ ...parts, grant: command.grant, descriptors })
     network =
@@ -111,7 +120,7 @@ async function wrapped(command: SandboxCommand, parts: WrapParts): Promise<Wrapp
     const shared = granted?.kind === 'open'
     const args = insideArguments({ command, parts, limits, shared, view, network, descriptors })
     const ready = view
-    const opened = { descriptors, status, network, release, limits }
+    const opened = { descriptors, status, reportTo, network, release, limits }
     return outerCommand({ command, parts, args, opened, view: ready })
   } catch (error) {
     await release()
@@ -134,24 +143,29 @@ function insideArguments({ command, parts, limits, shared, view, network, descri
   const filter = systemCallFilter(process.arch)
   const environment = { ...BASE_ENVIRONMENT, ...command.env, ...network?.env }
   const extra = [...(command.extraReadOnly ?? []), ...(network?.files ?? [])]
+  const tmpBytes = String(limits.tmpBytes)
+  const cwd = command.cwd === undefined || command.cwd === '' ? null : inside([command.cwd])
   return [
-    ...ISOLATION,
-    ...(shared ? ['--share-net'] : []),
-    ...(filter === null ? [] : ['--seccomp', descriptors.hand(openHandedFile(filter))]),
-    ...systemArguments({ network: shared }),
-    ...standIns({ network: shared }).flatMap(([path, text]) => ['--file', descriptors.hand(openHandedFile(text)), path]),
-    ...['--size', String(limits.tmpBytes), '--tmpfs', '/tmp', '--size', String(limits.tmpBytes), '--tmpfs', '/dev/shm'],
-    ...hiddenArguments([parts.root, ...parts.hidden], ['/usr']),
-    ...['--size', '4194304', '--tmpfs', '/project'],
-    ...(view?.args ?? []),
-    ...extra.flatMap(({ from, to }) => ['--ro-bind', from, to]),
-    ...(command.cwd === undefined || command.cwd === '' ? [] : ['--dir', inside([command.cwd])]),
-    ...(writableRoot(view) ? [] : ['--remount-ro', '/project']),
-    ...SEALED,
-    ...['--clearenv', ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value])],
-    ...['--chdir', inside(command.cwd === undefined || command.cwd === '' ? [] : [command.cwd])],
-  ]
+    ISOLATION,
+    shared ? ['--share-net'] : [],
+    filter === null ? [] : ['--seccomp', descriptors.hand(openHandedFile(filter))],
+    parts.systemView(shared),
+    ...standIns({ network: shared }).map(([path, text]) => ['--file', descriptors.hand(openHandedFile(text)), path]),
+    ['--size', tmpBytes, '--tmpfs', '/tmp', '--size', tmpBytes, '--tmpfs', '/dev/shm'],
+    hiddenArguments([parts.root, ...parts.hidden], ['/usr']),
+    ['--size', SCAFFOLD_BYTES, '--tmpfs', '/project'],
+    view?.args ?? [],
+    ...extra.map(({ from, to }) => ['--ro-bind', from, to]),
+    cwd === null ? [] : ['--dir', cwd],
+    writableRoot(view) ? [] : ['--remount-ro', '/project'],
+    SEALED,
+    ['--clearenv', ...Object.entries(environment).flatMap(([name, value]) => ['--setenv', name, value])],
+    ['--chdir', cwd ?? inside([])],
+  ].flat()
 }
+
+/** For the folders of a view alone. */
+const SCAFFOLD_BYTES = '4194304'
 
 /** Then `/project` is the project's own folder, not one that was made for mounts. */
 const writableRoot = (view: ProjectView | null): boolean => view?.writable.some((base) => base.length === 0) ?? false
@@ -164,6 +178,7 @@ interface OuterParts {
   readonly opened: {
     readonly descriptors: HandedDescriptors
     readonly status: SandboxStatus
+    readonly reportTo: string
     readonly network: ScopedNetwork | null
     readonly release: () => Promise<readonly string[]>
     readonly limits: SandboxLimits
@@ -171,17 +186,19 @@ interface OuterParts {
 }
 
 function outerCommand({ command, parts, args, view, opened }: OuterParts): WrappedCommand {
-  const { descriptors, status, network, release, limits } = opened
+  const { descriptors, status, reportTo, network, release, limits } = opened
   const options = descriptors.hand(openHandedFile(args.map((arg) => `${arg}\0`).join('')))
-  const report = descriptors.hand(status.descriptor)
+  descriptors.cover(strayDescriptors())
   let disposed: ReturnType<WrappedCommand['dispose']> | undefined
   const { bwrap, prlimit } = parts.programs
   return {
     command: prlimit,
     args: [
-      ...[...outerLimits(limits), '--', bwrap, '--args', options, '--json-status-fd', report, '--'],
-      ...[...(network?.launcher ?? []), '/usr/bin/prlimit', ...innerLimits(limits), '--', command.command, ...command.args],
-    ],
+      outerLimits(limits),
+      ['--', bwrap, '--args', options, '--json-status-fd', reportTo, '--'],
+      network?.launcher ?? [],
+      ['/usr/bin/prlimit', ...innerLimits(limits), '--', command.command, ...command.args],
+    ].flat(),
     env: { PATH: process.env['PATH'] ?? '', LANG: 'C' },
     cwd: '/',
     inherit: descriptors.inherit,
@@ -201,7 +218,7 @@ function unwrapped(command: SandboxCommand): WrappedCommand {
   return {
     command: command.command,
     args: command.args,
-    env: { ...BASE_ENVIRONMENT, PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...command.env },
+    env: command.env,
     cwd: join(root, command.cwd ?? ''),
     inherit: [],
     mode: 'none',

@@ -37,20 +37,14 @@ const MACHINES: Readonly<Record<string, Machine>> = {
     rules: [
       ...EVERYWHERE,
       // chmod, fchmod, fchmodat; creat, open, openat; mknod, mknodat; add_key, request_key, keyctl
-      ...[
-        { call: 90, mode: 1 },
-        { call: 91, mode: 1 },
-        { call: 268, mode: 2 },
-      ],
-      ...[
-        { call: 85, mode: 1 },
-        { call: 2, mode: 2, flags: 1 },
-        { call: 257, mode: 3, flags: 2 },
-      ],
-      ...[
-        { call: 133, mode: 1 },
-        { call: 259, mode: 2 },
-      ],
+      { call: 90, mode: 1 },
+      { call: 91, mode: 1 },
+      { call: 268, mode: 2 },
+      { call: 85, mode: 1 },
+      { call: 2, mode: 2, flags: 1 },
+      { call: 257, mode: 3, flags: 2 },
+      { call: 133, mode: 1 },
+      { call: 259, mode: 2 },
       ...[248, 249, 250].map((call) => ({ call, fails: ENOSYS })),
     ],
   },
@@ -59,12 +53,10 @@ const MACHINES: Readonly<Record<string, Machine>> = {
     rules: [
       ...EVERYWHERE,
       // fchmod, fchmodat; openat; mknodat; add_key, request_key, keyctl
-      ...[
-        { call: 52, mode: 1 },
-        { call: 53, mode: 2 },
-        { call: 56, mode: 3, flags: 2 },
-        { call: 33, mode: 2 },
-      ],
+      { call: 52, mode: 1 },
+      { call: 53, mode: 2 },
+      { call: 56, mode: 3, flags: 2 },
+      { call: 33, mode: 2 },
       ...[217, 218, 219].map((call) => ({ call, fails: ENOSYS })),
     ],
   },

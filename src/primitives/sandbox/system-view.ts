@@ -1,44 +1,25 @@
-import { existsSync, lstatSync, readlinkSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readlinkSync } from 'node:fs'
 
 /**
  * Namespaces and powers. Holds for an ordinary user and for root: without `--remount-ro /proc` (below) a process of root could write the
  * machine's settings, without `--disable-userns` it could make a namespace in which it has powers again.
  */
-export const ISOLATION: readonly string[] = [
-  ...['--unshare-all', '--unshare-user', '--uid', '65534', '--gid', '65534', '--disable-userns', '--cap-drop', 'ALL'],
-  ...['--die-with-parent', '--new-session', '--hostname', 'sandbox'],
-]
+export const ISOLATION: readonly string[] =
+  '--unshare-all --unshare-user --uid 65534 --gid 65534 --disable-userns --cap-drop ALL --die-with-parent --new-session --hostname sandbox'.split(
+    ' ',
+  )
 
 const LINKED_FOLDERS = ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32'] as const
 
 /** Of `/etc`: how programs are found and linked, how certificates are checked, how texts are read. Nothing about users or this machine. */
-const ETC = [
-  ...['ld.so.cache', 'ld.so.conf', 'ld.so.conf.d', 'ld-musl-x86_64.path', 'ld-musl-aarch64.path', 'alternatives'],
-  ...[
-    'ssl/certs',
-    'ssl/openssl.cnf',
-    'ssl/cert.pem',
-    'pki/tls/certs',
-    'pki/tls/cert.pem',
-    'pki/ca-trust/extracted',
-    'ca-certificates',
-  ],
-  ...[
-    'localtime',
-    'timezone',
-    'os-release',
-    'protocols',
-    'services',
-    'mime.types',
-    'terminfo',
-    'magic',
-    'inputrc',
-    'java-17-openjdk',
-  ],
-] as const
+const ETC: readonly string[] = `ld.so.cache ld.so.conf ld.so.conf.d ld-musl-x86_64.path ld-musl-aarch64.path alternatives
+  ssl/certs ssl/openssl.cnf ssl/cert.pem pki/tls/certs pki/tls/cert.pem pki/ca-trust/extracted
+  localtime os-release protocols services mime.types terminfo`.split(/\s+/)
+/** A Java runtime does not start without its settings. */
+const ETC_OF_JAVA = /^java-\d+-openjdk$/
 
 /** Names of hosts are looked up only where the host's network is shared. */
-const ETC_OF_NETWORK = ['resolv.conf', 'hosts', 'nsswitch.conf', 'gai.conf', 'host.conf'] as const
+const ETC_OF_NETWORK: readonly string[] = ['resolv.conf', 'hosts', 'nsswitch.conf', 'gai.conf', 'host.conf']
 
 /** The part of the machine that every command sees, read-only. */
 export function systemArguments({ network }: { readonly network: boolean }): readonly string[] {
@@ -49,7 +30,8 @@ export function systemArguments({ network }: { readonly network: boolean }): rea
     if (lstatSync(path).isSymbolicLink()) args.push('--symlink', readlinkSync(path), path)
     else args.push('--ro-bind', path, path)
   }
-  for (const name of network ? [...ETC, ...ETC_OF_NETWORK] : ETC) {
+  const java = readdirSync('/etc').filter((name) => ETC_OF_JAVA.test(name))
+  for (const name of [...ETC, ...java, ...(network ? ETC_OF_NETWORK : [])]) {
     if (existsSync(`/etc/${name}`)) args.push('--ro-bind', `/etc/${name}`, `/etc/${name}`)
   }
   return [...args, '--proc', '/proc', '--dev', '/dev']

@@ -1,18 +1,21 @@
 import { realpath } from 'node:fs/promises'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { denialOf } from '../files/relative-path.ts'
+import type { SandboxLimits, SandboxMode } from '../sandbox/contract.ts'
 
 /** One process to run, checked and with every default in place. */
 export interface ProcessConfig {
   readonly command: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
-  /** Absolute, inside the project. */
+  /** Relative to the project, and no link leads out of it; empty for the project itself. */
   readonly cwd: string
   /** Null closes the child's input at once. */
   readonly stdin: string | null
   readonly timeoutMs: number
   /** For stdout and stderr each. */
   readonly maxOutputBytes: number
+  readonly limits: Partial<SandboxLimits>
 }
 
 /** A configuration that cannot be run; the message names the field. */
@@ -20,7 +23,20 @@ export class ProcessConfigError extends Error {
   override readonly name = 'ProcessConfigError'
 }
 
-const DEFAULT_ENV_ALLOW = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'] as const
+/** A sandbox has a PATH and folders of its own, in which those of the host do not exist. */
+const DEFAULT_ENV_ALLOW: Readonly<Record<SandboxMode, readonly string[]>> = {
+  bubblewrap: ['LANG', 'LC_ALL', 'TZ'],
+  none: ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'],
+}
+const LIMIT_FIELDS = {
+  processes: 'processes',
+  file_bytes: 'fileBytes',
+  cpu_seconds: 'cpuSeconds',
+  open_files: 'openFiles',
+  memory_bytes: 'memoryBytes',
+  address_space_bytes: 'addressSpaceBytes',
+  tmp_bytes: 'tmpBytes',
+} as const satisfies Readonly<Record<string, keyof SandboxLimits>>
 const DEFAULT_TIMEOUT_MS = 60_000
 const DEFAULT_MAX_OUTPUT_BYTES = 100_000
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024
@@ -34,25 +50,45 @@ const SECRET_NAME = /KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL/i
  */
 export async function readProcessConfig(
   raw: Readonly<Record<string, unknown>>,
-  { projectPath, env }: { readonly projectPath: string; readonly env: (name: string) => string | undefined },
+  { projectPath, env, mode }: ConfigSurroundings,
 ): Promise<ProcessConfig> {
   return {
     command: text(raw['command'], 'command'),
     args: texts(raw['args'] ?? [], 'args'),
-    env: childEnvironment(raw, env),
+    env: childEnvironment(raw, { env, mode }),
     cwd: await folderInside(projectPath, raw['cwd'] === undefined ? '.' : text(raw['cwd'], 'cwd')),
     stdin: raw['stdin'] === undefined || raw['stdin'] === null ? null : text(raw['stdin'], 'stdin', { nulAllowed: true }),
     timeoutMs: Math.min(positive(raw['timeout_ms'] ?? DEFAULT_TIMEOUT_MS, 'timeout_ms'), MAX_TIMEOUT_MS),
     maxOutputBytes: Math.min(positive(raw['max_output_bytes'] ?? DEFAULT_MAX_OUTPUT_BYTES, 'max_output_bytes'), MAX_OUTPUT_BYTES),
+    limits: limitsOf(raw['limits'] ?? {}),
   }
+}
+
+interface ConfigSurroundings {
+  readonly projectPath: string
+  readonly env: (name: string) => string | undefined
+  readonly mode: SandboxMode
+}
+
+function limitsOf(raw: unknown): Partial<SandboxLimits> {
+  if (typeof raw !== 'object' || raw === null) throw new ProcessConfigError('Expected `limits` to be a map of names to numbers.')
+  const limits: { -readonly [Name in keyof SandboxLimits]?: SandboxLimits[Name] } = {}
+  for (const [name, value] of Object.entries(raw)) {
+    const field = Object.entries(LIMIT_FIELDS).find(([known]) => known === name)?.[1]
+    if (field === undefined) {
+      throw new ProcessConfigError(`\`limits\` has no ${JSON.stringify(name)}; it has ${Object.keys(LIMIT_FIELDS).join(', ')}.`)
+    }
+    limits[field] = positive(value, `limits.${name}`)
+  }
+  return limits
 }
 
 function childEnvironment(
   raw: Readonly<Record<string, unknown>>,
-  env: (name: string) => string | undefined,
+  { env, mode }: Pick<ConfigSurroundings, 'env' | 'mode'>,
 ): Readonly<Record<string, string>> {
   const child = new Map<string, string>()
-  for (const name of texts(raw['env_allow'] ?? DEFAULT_ENV_ALLOW, 'env_allow')) {
+  for (const name of texts(raw['env_allow'] ?? DEFAULT_ENV_ALLOW[mode], 'env_allow')) {
     // Whoever may run a command chooses these names, so they must not reach a secret; a tool file can, by writing env: {NAME: ${NAME}}.
     if (SECRET_NAME.test(name)) {
       throw new ProcessConfigError(
@@ -82,7 +118,9 @@ async function folderInside(projectPath: string, cwd: string): Promise<string> {
   if (path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path)) {
     throw new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) lies outside the project.`)
   }
-  return folder
+  const denial = path === '' ? null : denialOf(path.split(sep), 'read')
+  if (denial !== null) throw new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) is refused: ${denial}.`)
+  return path
 }
 
 function text(value: unknown, field: string, { nulAllowed = false }: { readonly nulAllowed?: boolean } = {}): string {

@@ -1,12 +1,31 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { ProcessConfig } from './process-config.ts'
 import { createBoundedOutput, type KeptOutput } from './bounded-output.ts'
+
+/** One process to start, as the system is given it. */
+export interface ProcessStart {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** Absolute. */
+  readonly cwd: string
+  /** Null closes the child's input at once. */
+  readonly stdin: string | null
+  /** Descriptors that the child gets as 3, 4, … */
+  readonly inherit: readonly number[]
+  readonly timeoutMs: number
+  /** For stdout and stderr each. */
+  readonly maxOutputBytes: number
+  /** Asked now and then; true ends the process. */
+  readonly isOverLimit: () => boolean
+}
+
+export type StopReason = 'timeout' | 'abort' | 'processes'
 
 /** How a process ended. `stoppedBy` is set when we ended it. */
 export interface ProcessEnd {
   readonly exitCode: number | null
   readonly signal: string | null
-  readonly stoppedBy: 'timeout' | 'abort' | null
+  readonly stoppedBy: StopReason | null
   /** Set when the process could not be started at all. */
   readonly startError: Error | null
   readonly stdout: KeptOutput
@@ -17,6 +36,8 @@ export interface ProcessEnd {
 const TERMINATION_GRACE_MS = 2_000
 /** How long output may still arrive after the process is gone and its group is killed: only a process that left the group can hold it. */
 const DRAIN_GRACE_MS = 500
+/** A process that only multiplies makes some hundred in this time. */
+const LIMIT_CHECK_MS = 100
 
 /**
  * Runs one process as the leader of its own group and leaves nothing of that group behind, however it ends.
@@ -24,7 +45,7 @@ const DRAIN_GRACE_MS = 500
  * Timeout and abort send SIGTERM to the group, then SIGKILL; a process that ended by itself has the rest of its group killed. No shell.
  * Output beyond the cap is counted, not kept. Never rejects.
  */
-export async function runProcessGroup(config: ProcessConfig, signal: AbortSignal | undefined): Promise<ProcessEnd> {
+export async function runProcessGroup(config: ProcessStart, signal: AbortSignal | undefined): Promise<ProcessEnd> {
   const stdout = createBoundedOutput(config.maxOutputBytes)
   const stderr = createBoundedOutput(config.maxOutputBytes)
   let child: ChildProcess
@@ -34,7 +55,7 @@ export async function runProcessGroup(config: ProcessConfig, signal: AbortSignal
       env: config.env,
       shell: false,
       detached: true,
-      stdio: [config.stdin === null ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      stdio: [config.stdin === null ? 'ignore' : 'pipe', 'pipe', 'pipe', ...config.inherit],
     })
   } catch (error) {
     const startError = error instanceof Error ? error : new Error(String(error))
@@ -45,22 +66,29 @@ export async function runProcessGroup(config: ProcessConfig, signal: AbortSignal
   // A child that never reads its input, or ends before it did, is not an error of ours.
   child.stdin?.on('error', () => undefined)
   child.stdin?.end(config.stdin ?? '')
-  const end = await superviseChild(child, { timeoutMs: config.timeoutMs, signal })
+  const end = await superviseChild(child, { timeoutMs: config.timeoutMs, isOverLimit: config.isOverLimit, signal })
   return { ...end, stdout: stdout.finish(), stderr: stderr.finish() }
 }
 
 async function superviseChild(
   child: ChildProcess,
-  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined },
+  {
+    timeoutMs,
+    isOverLimit,
+    signal,
+  }: Pick<ProcessStart, 'timeoutMs' | 'isOverLimit'> & { readonly signal: AbortSignal | undefined },
 ): Promise<Omit<ProcessEnd, 'stdout' | 'stderr'>> {
-  let stoppedBy: 'timeout' | 'abort' | null = null
+  let stoppedBy: StopReason | null = null
   let killTimer: NodeJS.Timeout | undefined
-  const stop = (reason: 'timeout' | 'abort'): void => {
+  const stop = (reason: StopReason): void => {
     if (stoppedBy !== null) return
     stoppedBy = reason
     killGroup(child, 'SIGTERM')
     killTimer = setTimeout(() => killGroup(child, 'SIGKILL'), TERMINATION_GRACE_MS)
   }
+  const limitCheck = setInterval(() => {
+    if (isOverLimit()) stop('processes')
+  }, LIMIT_CHECK_MS)
   const onAbort = (): void => stop('abort')
   const timeout = setTimeout(() => stop('timeout'), timeoutMs)
   signal?.addEventListener('abort', onAbort, { once: true })
@@ -74,6 +102,7 @@ async function superviseChild(
   } finally {
     clearTimeout(timeout)
     clearTimeout(killTimer)
+    clearInterval(limitCheck)
     signal?.removeEventListener('abort', onAbort)
   }
 }

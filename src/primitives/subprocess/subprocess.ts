@@ -1,15 +1,25 @@
+import { constants } from 'node:os'
+import { type Grant, type Sandbox, SandboxError, type SandboxMode, type SandboxReport } from '../sandbox/contract.ts'
+import { DEFAULT_LIMITS } from '../sandbox/limits.ts'
 import { type ProcessConfig, ProcessConfigError, readProcessConfig } from './process-config.ts'
+import { endFailure, type Failure, notStarted, type RunEnd, startFailure } from './process-failure.ts'
 import { type ProcessEnd, runProcessGroup } from './process-group.ts'
 
 /** What this primitive reads of a call; the kernel's `PrimitiveCall` fits. */
 export interface SubprocessCall {
   readonly config: Readonly<Record<string, unknown>>
-  readonly context: { readonly projectPath: string; readonly signal?: AbortSignal }
+  readonly context: {
+    readonly projectPath: string
+    readonly signal?: AbortSignal
+    /** Without one nothing of the project is there, and no network. */
+    readonly __grant?: Grant
+  }
 }
 
 /** What a process gave back. `stdout` and `stderr` are beginning and end when they were longer than the cap; the byte counts are of everything. */
 export interface SubprocessResult {
   readonly exit_code: number | null
+  /** Of the exit code too, where a shell or the sandbox tells a signal as 128 + its number. */
   readonly signal: string | null
   readonly stdout: string
   readonly stderr: string
@@ -18,54 +28,92 @@ export interface SubprocessResult {
   readonly stdout_truncated: boolean
   readonly stderr_truncated: boolean
   readonly duration_ms: number
+  readonly sandbox: SandboxMode
+  /** Names that no command may make (`.git`, `.env`, …), and what they are called now. */
+  readonly moved_aside?: SandboxReport['movedAside']
+  /** Hosts that the command asked for and is not granted. */
+  readonly denied_hosts?: readonly string[]
 }
 
 export interface SubprocessOutcome {
   readonly value: SubprocessResult | null
-  readonly error: {
-    readonly code: string
-    readonly message: string
-    readonly retryable: boolean
-    readonly detail?: Readonly<Record<string, unknown>>
-  } | null
+  readonly error: Failure | null
+  readonly sandbox?: SandboxMode
+}
+
+export interface SubprocessOptions {
+  readonly sandbox: Sandbox
+  /** Reads the host's environment, from which only the names of `env_allow` are copied to the process. */
+  readonly env: (name: string) => string | undefined
 }
 
 /**
- * The `subprocess` primitive. Anything but exit code 0 is an error beside the result: PROCESS_FAILED, TIMEOUT or ABORTED;
- * CONFIG_VALIDATION_ERROR when nothing was started.
- *
- * @param env Reads the host's environment, from which only the names of `env_allow` are copied to the process.
+ * The `subprocess` primitive: one command in the sandbox, with what its grant gives it. Anything but exit code 0 is an error beside the
+ * result: PROCESS_FAILED, TIMEOUT, LIMIT_EXCEEDED or ABORTED; CONFIG_VALIDATION_ERROR and SANDBOX_UNAVAILABLE when nothing was started.
  */
-export function createSubprocessPrimitive(env: (name: string) => string | undefined = (name) => process.env[name]): {
+export function createSubprocessPrimitive({ sandbox, env }: SubprocessOptions): {
   readonly id: 'subprocess'
   execute(call: SubprocessCall): Promise<SubprocessOutcome>
 } {
   return {
     id: 'subprocess',
     async execute({ config: raw, context }) {
-      let config: ProcessConfig
       try {
-        config = await readProcessConfig(raw, { projectPath: context.projectPath, env })
+        const { projectPath } = context
+        const config = await readProcessConfig(raw, { projectPath, env, mode: sandbox.mode })
+        if (context.signal?.aborted === true || context.__grant?.isLive() === false)
+          return { value: null, error: notStarted('ABORTED', `${config.command} was cancelled before it began.`) }
+        return await runInSandbox(sandbox, config, context)
       } catch (error) {
         if (error instanceof ProcessConfigError)
-          return { value: null, error: { code: 'CONFIG_VALIDATION_ERROR', message: error.message, retryable: false } }
+          return { value: null, error: notStarted('CONFIG_VALIDATION_ERROR', error.message) }
+        if (error instanceof SandboxError) return { value: null, error: notStarted(error.code, error.message) }
         throw error
       }
-      if (context.signal?.aborted === true) {
-        return {
-          value: null,
-          error: { code: 'ABORTED', message: `${config.command} was cancelled before it began.`, retryable: false },
-        }
-      }
-      const startedMs = performance.now()
-      const end = await runProcessGroup(config, context.signal)
-      if (end.startError !== null) return { value: null, error: startFailure(config, end.startError) }
-      return { value: toResult(end, performance.now() - startedMs), error: endFailure(config, end) }
     },
   }
 }
 
-function toResult({ exitCode, signal, stdout, stderr }: ProcessEnd, durationMs: number): SubprocessResult {
+async function runInSandbox(
+  sandbox: Sandbox,
+  config: ProcessConfig,
+  { projectPath, signal, __grant: grant }: SubprocessCall['context'],
+): Promise<SubprocessOutcome> {
+  const { command, args, cwd, env, limits } = config
+  const wrapped = await sandbox.wrap({ grant, projectPath, command, args, cwd, env, limits, signal })
+  const startedMs = performance.now()
+  const maxProcesses = limits.processes ?? DEFAULT_LIMITS.processes
+  let end: ProcessEnd
+  let report: SandboxReport
+  try {
+    end = await runProcessGroup(
+      {
+        ...config,
+        ...wrapped,
+        args: [...wrapped.args],
+        isOverLimit: () => (wrapped.processCount() ?? 0) > maxProcesses,
+      },
+      signal,
+    )
+  } finally {
+    report = await wrapped.dispose()
+  }
+  const { mode } = wrapped
+  if (end.startError !== null) return { value: null, error: startFailure(command, end.startError), sandbox: mode }
+  const run: RunEnd = { ...end, signal: end.signal ?? (mode === 'none' ? null : signalOfExitCode(end.exitCode)), report }
+  const value = toResult(run, { durationMs: performance.now() - startedMs, sandbox: mode })
+  return { value, error: endFailure(config, run), sandbox: mode }
+}
+
+function signalOfExitCode(exitCode: number | null): string | null {
+  const number = (exitCode ?? 0) - 128
+  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? null
+}
+
+function toResult(
+  { exitCode, signal, stdout, stderr, report }: RunEnd,
+  { durationMs, sandbox }: { readonly durationMs: number; readonly sandbox: SandboxMode },
+): SubprocessResult {
   return {
     exit_code: exitCode,
     signal,
@@ -76,35 +124,8 @@ function toResult({ exitCode, signal, stdout, stderr }: ProcessEnd, durationMs: 
     stdout_truncated: stdout.truncated,
     stderr_truncated: stderr.truncated,
     duration_ms: Math.round(durationMs),
-  }
-}
-
-function startFailure({ command }: ProcessConfig, error: Error & { code?: string }): SubprocessOutcome['error'] {
-  const reason =
-    error.code === 'ENOENT' ? 'there is no such command' : error.code === 'EACCES' ? 'it may not be executed' : error.message
-  return { code: 'PROCESS_FAILED', message: `${command} could not be started: ${reason}.`, retryable: false }
-}
-
-function endFailure(
-  { command, timeoutMs }: ProcessConfig,
-  { exitCode, signal, stoppedBy }: ProcessEnd,
-): SubprocessOutcome['error'] {
-  if (stoppedBy === 'timeout') {
-    return {
-      code: 'TIMEOUT',
-      message: `${command} did not finish within ${timeoutMs} ms and was killed with its group.`,
-      retryable: false,
-      detail: { timeout_ms: timeoutMs },
-    }
-  }
-  if (stoppedBy === 'abort')
-    return { code: 'ABORTED', message: `${command} was cancelled and killed with its group.`, retryable: false }
-  if (exitCode === 0) return null
-  const how = signal === null ? `exit code ${exitCode}` : `signal ${signal}`
-  return {
-    code: 'PROCESS_FAILED',
-    message: `${command} ended with ${how}.`,
-    retryable: false,
-    detail: { exit_code: exitCode, signal },
+    sandbox,
+    ...(report.movedAside.length === 0 ? {} : { moved_aside: report.movedAside }),
+    ...(report.deniedHosts.length === 0 ? {} : { denied_hosts: report.deniedHosts }),
   }
 }
