@@ -61,7 +61,7 @@ function threadGrant({ threadId, grants }: TokenClaims, reach: Reach, isLive: (t
     threadId,
     read: rulesOf(read).filter(({ base }) => tollOfSegments(base, 'read').kind !== 'closed'),
     // Who removes a file has its folder open for writing.
-    write: rulesOf([...written, ...removed]).filter(({ base }) => isPaid(base, capabilities)),
+    write: rulesOf([...written, ...removed]).flatMap((rule) => paidRules(rule, capabilities)),
     network: networkOf(http, websocket),
     isLive: () => isLive(threadId),
   }
@@ -82,10 +82,15 @@ export function operatorGrant(chainRequires: readonly Requirement[]): Grant {
 }
 
 /** A rule below `.ai/` needs the capability for what lies there; without it the scope alone opens nothing. */
-function isPaid(base: readonly string[], capabilities: Capabilities): boolean {
-  const toll = tollOfSegments(base, 'write')
-  return toll.kind === 'free' || (toll.kind === 'capability' && holds(capabilities, toll.id))
+function paidRules(rule: PathRule, capabilities: Capabilities): readonly PathRule[] {
+  const toll = tollOfSegments(rule.base, 'write')
+  if (toll.kind === 'free' || (toll.kind === 'capability' && holds(capabilities, toll.id))) return [rule]
+  // Of the whole of `.ai/` there remain the folders that are paid for.
+  if (rule.kind !== 'tree' || rule.base.length !== 1) return []
+  return ITEM_FOLDERS.flatMap((folder) => paidRules({ kind: 'tree', base: [...rule.base, folder] }, capabilities))
 }
+
+const ITEM_FOLDERS: readonly string[] = ['tools', 'directives', 'knowledge']
 
 function networkOf(http: readonly string[], websocket: readonly string[]): NetworkGrant {
   if (http.length === 0 && websocket.length === 0) return { kind: 'none' }

@@ -64,7 +64,7 @@ test('a network grant asks each protocol for its own scopes, and opens private a
 })
 
 test('threat row 55: a scope alone opens nothing below .ai for writing that needs a right of its own', async (t) => {
-  // Guard: `isPaid` in `threadGrant`. Without it a sandbox mounts the tools of the project for writing.
+  // Guard: `paidRules` in `threadGrant`. Without it a sandbox mounts the tools of the project for writing.
   const scopes = ['.ai/tools/**', '.ai/directives/*', '.ai/knowledge/**', '.ai/threads/**', 'src/**']
   const poor = await granted(await open(t, { 'fs.write': scopes }), 'fs.write')
   assert.deepEqual(
@@ -75,6 +75,14 @@ test('threat row 55: a scope alone opens nothing below .ai for writing that need
   assert.deepEqual(
     rich.write.map(({ base }) => base.join('/')),
     ['.ai/tools', '.ai/directives', '.ai/knowledge', 'src'],
+  )
+})
+
+test('a scope of everything below .ai opens the folders that the thread may change', async (t) => {
+  const { write } = await granted(await open(t, { 'fs.write': ['.ai/**'], 'tool.modify': true }), 'fs.write')
+  assert.deepEqual(
+    write.map(({ base }) => base.join('/')),
+    ['.ai/tools', '.ai/knowledge'],
   )
 })
 
