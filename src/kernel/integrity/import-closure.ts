@@ -9,7 +9,7 @@ import { dirname, join, posix, relative, sep } from 'node:path'
 import { readItemBytes } from '../items/item-file.ts'
 import { isRacy } from '../items/racy-times.ts'
 import { createSourceText, decodeSource, type Finding, type Position, type SourceText } from '../items/source-text.ts'
-import { importsOf } from './module-imports.ts'
+import { importsOf, mayImportFiles } from './module-imports.ts'
 
 export interface ImportClosure {
   /** By path relative to the module's own folder, with `/`. The module itself is not in it. */
@@ -41,7 +41,7 @@ export function readImports(module: {
 }): ImportClosure {
   const main = decodeSource(module.bytes)
   // Whoever parses the module itself tells what is wrong with it.
-  if (main.kind === 'invalid') return NO_IMPORTS
+  if (main.kind === 'invalid' || !mayImportFiles(main.source)) return NO_IMPORTS
   const folder = dirname(module.path)
   const walk: Walk = { ...module, folder, imports: new Map(), stamps: [], total: 0 }
   const start = keyOf(walk, module.path)

@@ -20,13 +20,17 @@ const PLAIN_TEXT = /^(['"`])([^'"`\\$\n\r]*)\1$/
 /** A package or a module of Node: what is neither a path, a `file:` URL nor an alias of package.json. */
 const PACKAGE = /^(?!file:)[^./#]/
 
+/** False for a module that surely loads nothing of its own folder; most do not, and are not parsed again for that. */
+export function mayImportFiles({ text }: SourceText): boolean {
+  return MAY_NAME_A_FILE.test(text)
+}
+
 /**
  * What a module loads besides packages and Node's own modules: static imports, `export … from` and dynamic imports of a literal. Imports
  * of types only are left out, as Node leaves them out. The text is parsed, never run.
  */
 export function importsOf(source: SourceText, language: 'ts' | 'js'): ModuleImports {
   const { text } = source
-  if (!MAY_NAME_A_FILE.test(text)) return { kind: 'imports', imports: [] }
   const nesting = checkNesting(text)
   if (nesting.kind === 'too_deep') return unreadable(source, nesting.offset, 'the code is nested too deeply to be read safely')
   const { program, module, errors } = parseSync(`module.${language}`, text, {

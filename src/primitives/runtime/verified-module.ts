@@ -72,7 +72,8 @@ function installHook(): void {
 /** Null for what is not ours to decide. */
 function resolveVerified(specifier: string, parentUrl: string | undefined): ResolveFnOutput | null {
   const hash = hashIn(parentUrl)
-  if (parentUrl === undefined || hash === null || !LOCAL.test(specifier)) return null
+  if (parentUrl === undefined || hash === null) return resolveMain(specifier)
+  if (!LOCAL.test(specifier)) return null
   const source = sources.get(hash)
   if (source?.space === 'system') return null
   const from = source === undefined ? null : keyOf(source, parentUrl)
@@ -84,6 +85,12 @@ function resolveVerified(specifier: string, parentUrl: string | undefined): Reso
     )
   }
   return { url: urlOf(source, key, hash), shortCircuit: true }
+}
+
+/** The file itself may be gone by now; a shipped one is there, and is known by its real path. */
+function resolveMain(specifier: string): ResolveFnOutput | null {
+  const source = sources.get(hashIn(specifier) ?? '')
+  return source === undefined || source.space === 'system' ? null : { url: specifier, shortCircuit: true }
 }
 
 function loadVerified(url: string): LoadFnOutput | null {
