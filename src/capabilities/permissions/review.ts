@@ -30,11 +30,7 @@ export function createReview({ vocabulary }: { readonly vocabulary: () => Promis
 }
 
 /** What is wrong with the `requires` of a tool. */
-export function requirementProblems(
-  item: Pick<Item, 'file'>,
-  tool: ToolDefinition,
-  vocabulary: Vocabulary,
-): readonly ItemProblem[] {
+function requirementProblems(item: Pick<Item, 'file'>, tool: ToolDefinition, vocabulary: Vocabulary): readonly ItemProblem[] {
   return tool.requires.flatMap((requirement) =>
     // The definition does not keep where in the file its entries stand.
     faultsOf(requirement, tool, vocabulary).map((fault) => ({ file: item.file, line: 1, column: 1, ...fault })),

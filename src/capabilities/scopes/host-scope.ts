@@ -149,7 +149,7 @@ function canonicalIpv6(address: string): string {
 }
 
 /** Whether the scope lets this host be asked on this port. */
-export function hostScopeContains(scope: HostScope, target: HostTarget): boolean {
+function hostScopeContains(scope: HostScope, target: HostTarget): boolean {
   return scope.ports.includes(target.port) && nameContains(scope, canonicalHost(target.host))
 }
 

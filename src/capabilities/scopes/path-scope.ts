@@ -134,10 +134,10 @@ export function pathSegments(value: string): readonly string[] | null {
   }
 }
 
-/** Whether an actual path lies within. Every path that `parseRelativePath` refuses lies in no scope. */
-export function pathScopeContains(scope: PathScope, value: string): boolean {
+/** Whether an actual path lies within a scope. Every path that `parseRelativePath` refuses lies in none. */
+export function pathMembership(value: string): (scope: PathScope) => boolean {
   const segments = pathSegments(value)
-  return segments !== null && ruleContains(scope.rule, segments)
+  return (scope) => segments !== null && ruleContains(scope.rule, segments)
 }
 
 function ruleContains(rule: PathRule, segments: readonly string[]): boolean {

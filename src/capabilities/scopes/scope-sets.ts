@@ -6,7 +6,7 @@ import type { ScopeKind } from '../contract.ts'
 import { eachPort, hostScopeCovers, joinPorts, meetHostScopes, parseHostScope } from './host-scope.ts'
 import type { HostScope } from './host-scope.ts'
 import { idScopeContains, idScopeCovers, meetIdScopes, parseIdScope } from './id-scope.ts'
-import { meetPathScopes, parsePathScope, pathScopeContains, pathScopeCovers } from './path-scope.ts'
+import { meetPathScopes, parsePathScope, pathMembership, pathScopeCovers } from './path-scope.ts'
 import type { ScopeOutcome } from './scope-outcome.ts'
 
 /** The scope languages. */
@@ -42,7 +42,8 @@ export function canonicalSet(scopes: readonly string[], language: ScopeLanguage)
 
 interface Language<Scope extends { readonly text: string }> {
   readonly parse: (text: string) => ScopeOutcome<Scope>
-  readonly contains: (scope: Scope, value: string) => boolean
+  /** Reads an actual value once, for the comparison with many scopes. */
+  readonly membership: (value: string) => (scope: Scope) => boolean
   readonly covers: (outer: Scope, inner: Scope) => boolean
   readonly meet: (left: Scope, right: Scope) => Scope | null
   /** Parts for which a list covers a part only if one member does. */
@@ -70,7 +71,7 @@ function createAlgebra<Scope extends { readonly text: string }>(language: Langua
     [...new Set(language.join(widest(scopes, covers)).map(({ text }) => text))].toSorted()
   return {
     parse: language.parse,
-    containsValue: (scopes, value) => parts(scopes).some((scope) => language.contains(scope, value)),
+    containsValue: (scopes, value) => parts(scopes).some(language.membership(value)),
     coversAll(outer, inner) {
       if (inner.some((text) => language.parse(text).kind !== 'scope')) return false
       const wide = parts(outer)
@@ -101,7 +102,7 @@ function asTheyAre<Scope>(scopes: readonly Scope[]): readonly Scope[] {
 
 const PATHS = createAlgebra({
   parse: parsePathScope,
-  contains: pathScopeContains,
+  membership: pathMembership,
   covers: pathScopeCovers,
   meet: meetPathScopes,
   split: alone,
@@ -110,7 +111,7 @@ const PATHS = createAlgebra({
 
 const IDS = createAlgebra({
   parse: parseIdScope,
-  contains: idScopeContains,
+  membership: (id) => (scope) => idScopeContains(scope, id),
   covers: idScopeCovers,
   meet: meetIdScopes,
   split: alone,
@@ -119,16 +120,17 @@ const IDS = createAlgebra({
 
 const HOSTS = createAlgebra<HostScope>({
   parse: parseHostScope,
-  contains: containsTarget,
+  membership: targetMembership,
   covers: hostScopeCovers,
   meet: meetHostScopes,
   split: eachPort,
   join: joinPorts,
 })
 
-function containsTarget(scope: HostScope, value: string): boolean {
+function targetMembership(value: string): (scope: HostScope) => boolean {
   const outcome = parseHostScope(value)
-  return outcome.kind === 'scope' && outcome.scope.kind === 'exact' && hostScopeCovers(scope, outcome.scope)
+  if (outcome.kind !== 'scope' || outcome.scope.kind !== 'exact') return () => false
+  return (scope) => hostScopeCovers(scope, outcome.scope)
 }
 
 function algebra(language: ScopeLanguage): Algebra {

@@ -70,8 +70,8 @@ const IDS: Family = {
 
 for (const family of [PATHS, HOSTS, IDS]) {
   const { language, pairs, values } = family
-  // Guard: the comparisons in src/capabilities/scopes/ that `covers` and `meet` are made of. With `startsWith(segments, base)` compared without case,
-  // or `below === 1` widened to `below >= 1`, a meet contains values that the parent does not.
+  // Guard: the comparisons in src/capabilities/scopes/ that `covers`, `meet` and membership are made of. It fails with `below === 1` of a path rule widened
+  // to `below >= 1`, without the dot before a host's suffix, or without `inner.kind === 'exact'` for ids.
   test(`threat row 44: whatever ${language} scopes a child gets of ${pairs} random parents and requests, its parent contains too`, () => {
     const random = createRandom(family.seed)
     const inside = createMembership(family)
