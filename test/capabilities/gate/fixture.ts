@@ -14,9 +14,9 @@ export interface Post {
   readonly gate: Gate
   readonly hostAuthority: object
   /** The context of a call of this thread, with its token of this moment. */
-  context(threadId?: string): Promise<ExecutionContext>
+  readonly context: (threadId?: string) => Promise<ExecutionContext>
   /** Asks for a call of `one`; unless the question says otherwise the tool is `tool_x`, without parameters and requirements. */
-  ask(question: Question): Promise<Permission>
+  readonly ask: (question: Question) => Promise<Permission>
 }
 
 /** Enough to call any tool; what the test is about comes on top. */
