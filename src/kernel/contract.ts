@@ -75,6 +75,11 @@ export interface SignedItem {
 
 export type KeyTrust = 'trusted' | 'untrusted' | 'other_purpose'
 
+/** Where in the merged configuration of a tool a `${NAME}` stands. */
+export interface EnvironmentPlace {
+  readonly path: readonly (string | number)[]
+}
+
 export interface KernelOptions {
   /** Absolute folders; a space that does not exist is empty. `project` is the `.ai` folder itself. */
   readonly spaces: Readonly<Record<Space, string>>
@@ -86,8 +91,8 @@ export interface KernelOptions {
   /** Where the search index may be kept between processes; null keeps it in memory. */
   readonly indexPath: string | null
   readonly primitives: readonly Primitive[]
-  /** `${NAME}` lookups of tool files. The context of the call says for whom; the kernel does not read it. */
-  readonly env: (name: string, context: ExecutionContext) => string | undefined
+  /** `${NAME}` lookups of tool files. The context of the call says for whom; the kernel does not read it. `place` is where the value goes. */
+  readonly env: (name: string, context: ExecutionContext, place: EnvironmentPlace) => string | undefined
   readonly authorize?: Authorize
   readonly review?: Review
   readonly keys: SigningKeys

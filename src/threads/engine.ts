@@ -184,7 +184,11 @@ export interface TurnContext {
 export type RunTurn = (context: TurnContext, state: ThreadState) => Promise<readonly [ThreadState, Next]>
 
 /** Pure. Gives the new state and what the signal adds to the conversation and the transcript. */
-export type Receive = (state: ThreadState, signal: Signal) => { readonly state: ThreadState; readonly commit?: Commit }
+export type Receive = (
+  state: ThreadState,
+  signal: Signal,
+  threadId?: string,
+) => { readonly state: ThreadState; readonly commit?: Commit }
 
 /** What a harness gives the engine. Found by name; the engine knows nothing else of harnesses. */
 export interface Runner {

@@ -3,6 +3,7 @@ import { toEnvelope } from '../../kernel/errors.ts'
 import type { ErrorEnvelope } from '../../kernel/errors.ts'
 import type { NewEvent, TurnContext } from '../../threads/engine.ts'
 import type { CallModel, ModelCallError, ModelCallResult } from '../base/model-call.ts'
+import { sinkWrapOf } from './redaction.ts'
 import type { HarnessServices, ModelTarget } from './services.ts'
 
 /**
@@ -28,6 +29,7 @@ export function modelCaller(
           __thread_id: ctx.threadId,
           __directive_id: ctx.start.directiveId,
           __idempotency_key: call.idempotencyKey,
+          ...sinkWrapOf(services.redactor(ctx.threadId)),
         },
       )
       for (const event of sinkLosses(answer['result'])) call.onEvent(event)

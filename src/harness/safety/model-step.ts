@@ -105,7 +105,8 @@ type Reserved =
 async function reservedStep(input: ModelStepInput, attempt: number): Promise<Reserved> {
   const { ctx, data, prepared } = input
   const rates = ratesOf(prepared.target, ctx.now())
-  const system = await input.services.agentsText()
+  const agents = await input.services.agentsText()
+  const system = { ...agents, text: input.services.redactor(ctx.threadId).text(agents.text) }
   const bound = requestBound({ measured: data.measured, history: ctx.history(), system: system.text, tools: input.tools })
   const wanted = {
     rates,

@@ -147,7 +147,10 @@ async function logEvent(caller: Caller, request: RegistryRequest): Promise<{ rea
     })
   }
   readable(caller, threadId)
-  return { success: true, seq: await caller.services.threads.logEvent(threadId, type, request.payload ?? {}) }
+  return {
+    success: true,
+    seq: await caller.services.threads.logEvent(threadId, type, caller.services.redactor(threadId).json(request.payload ?? {})),
+  }
 }
 
 function getEvents(

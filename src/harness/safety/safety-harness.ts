@@ -5,6 +5,7 @@ import { callModelStep } from './model-step.ts'
 import type { ModelStepInput, ModelStepOutcome } from './model-step.ts'
 import { deliverParked, parkedUntil } from './parked-calls.ts'
 import { usdFromNano } from './prices.ts'
+import { redactedRunner } from './redaction.ts'
 import type { HarnessServices } from './services.ts'
 import { receive } from './signals.ts'
 import { dataOf, freshState, tick, withData } from './state.ts'
@@ -45,7 +46,7 @@ export function createSafetyHarness(services: HarnessServices, options: SafetyHa
     requests: createToolRequests(services.kernel),
     freshAttemptDelaysMs: options.freshAttemptDelaysMs ?? FRESH_ATTEMPT_DELAYS_MS,
   }
-  return {
+  const runner: Runner = {
     name: 'safety_harness',
     version: '1.0.0',
     init: freshState,
@@ -56,6 +57,7 @@ export function createSafetyHarness(services: HarnessServices, options: SafetyHa
       return [{ ...withData(state, end.data), turn: ctx.turn }, end.next]
     },
   }
+  return redactedRunner(runner, (threadId) => services.redactor(threadId))
 }
 
 async function runTurn(harness: Harness, ctx: TurnContext, given: SafetyData): Promise<TurnEnd> {

@@ -102,17 +102,19 @@ async function planFor({ services, context }: Spawner, call: SpawnCall): Promise
 }
 
 function requestOf(
-  { context }: Spawner,
+  { services, context }: Spawner,
   call: SpawnCall,
   chosen: { readonly threadId: string; readonly harness: string; readonly plan: SpawnPlan },
 ): SpawnRequest {
   const { cost, target, directive, grants, grantedNano, guarantee } = chosen.plan
+  // What is stored with the thread for good holds no secret of its spawner.
+  const redactor = services.redactor(callingThread(context) ?? undefined)
   return {
     threadId: chosen.threadId,
     directiveId: call.directive_name,
     harness: chosen.harness,
-    initialMessage: call.initial_message ?? DEFAULT_MESSAGE,
-    inputs: call.inputs ?? {},
+    initialMessage: redactor.text(call.initial_message ?? DEFAULT_MESSAGE),
+    inputs: redactor.json(call.inputs ?? {}),
     parentThreadId: callingThread(context),
     grantedNano,
     maxSpawns: cost.max_spawns ?? null,

@@ -37,7 +37,8 @@ export async function sendSignal(
   const { __idempotency_key: key } = context
   const row = accessibleThread(services.threads, context, signal.threadId)
   const id = key === undefined ? randomUUID() : `${signal.kind}:${hash(key)}`
-  await services.threads.signal(signal.threadId, { id, kind: signal.kind, body: signal.body })
+  const body = services.redactor(callingThread(context) ?? signal.threadId).json(signal.body)
+  await services.threads.signal(signal.threadId, { id, kind: signal.kind, body })
   return { success: true, thread_id: signal.threadId, signal: signal.kind, status: row.status }
 }
 

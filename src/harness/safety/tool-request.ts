@@ -48,15 +48,17 @@ export type PreparedCall =
 export interface ToolRequests {
   /** Exactly `search`, `load`, `execute`, `help`. */
   readonly specs: readonly ToolSpec[]
-  prepare(call: ToolCall): Promise<PreparedCall>
+  /** `refusal` rejects the call whatever it asks for. */
+  prepare(call: ToolCall, refusal?: KiwiError | null): Promise<PreparedCall>
 }
 
 /** The one meta-tool layer of all threads of a kernel; schemas are compiled once. */
 export function createToolRequests(kernel: Kernel): ToolRequests {
   const validation = createSchemaValidation()
   const specs = VERBS.map(specOf)
-  const prepare = async (call: ToolCall): Promise<PreparedCall> => {
+  const prepare = async (call: ToolCall, refusal: KiwiError | null = null): Promise<PreparedCall> => {
     const item = itemOf(call)
+    if (refusal !== null) return { kind: 'rejected', call, item, error: refusal }
     try {
       return await runnable({ kernel, validation, specs }, call, item)
     } catch (error) {

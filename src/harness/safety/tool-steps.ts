@@ -8,6 +8,7 @@ import { runToolCalls } from '../base/tool-calls.ts'
 import { canonicalJson, hash, traceOf } from './loops.ts'
 import type { CallTrace } from './loops.ts'
 import { stored, summarise, toolResult } from './messages.ts'
+import { secretBlockedEvents, secretInParameters, sinkWrapOf } from './redaction.ts'
 import type { HarnessServices } from './services.ts'
 import type { ParkedCall } from './state.ts'
 import type { PreparedCall, RunnableCall, ToolRequests } from './tool-request.ts'
@@ -62,7 +63,8 @@ export function runToolSteps(input: ToolStepsInput): Promise<readonly CallOutcom
   return runToolCalls(
     input.calls,
     async (call, { index }) => {
-      const prepared = await input.requests.prepare(call)
+      const secret = secretInParameters(input.services.redactor(input.ctx.threadId), call)
+      const prepared = await input.requests.prepare(call, secret)
       if (index >= input.allowed) return refusedByLimit(input.ctx, prepared)
       return runStep(input, prepared, index)
     },
@@ -120,7 +122,7 @@ async function execute(
   // An interrupted or superseded step leaves no result; one that only ran out of time has the tool's own answer.
   if (ctx.signal.aborted) ctx.signal.throwIfAborted()
   const park = result.success ? parkOf(result['result'], ctx) : null
-  const text = shown(result)
+  const text = input.services.redactor(ctx.threadId).text(shown(result))
   const trace = call.poll || park !== null ? null : traceOf(call.item, call.parameters, hash(text))
   const denial = denialEvents(call.item, result)
   const facts: ToolFacts = { trace, park, counted: true, denied: denial.length > 0 }
@@ -148,6 +150,7 @@ async function resultOf({ services, ctx }: ToolStepsInput, call: RunnableCall, m
       __thread_id: ctx.threadId,
       __directive_id: ctx.start.directiveId,
       __idempotency_key: meta.idempotencyKey,
+      ...sinkWrapOf(services.redactor(ctx.threadId)),
       services: { kiwi: services },
     }
     const first = await services.gate.check({ verb: call.verb, item: call.question, context })
@@ -176,6 +179,7 @@ function denialEvents(tool: string, result: MetaToolResult): readonly NewEvent[]
   if (denial === undefined) return []
   const { missing } = result.error
   return [
+    ...secretBlockedEvents(tool, result.error),
     {
       type: 'permission_denied',
       payload: { tool, code: denial, missing: Array.isArray(missing) ? missing.map(String) : null, message, suggestion },

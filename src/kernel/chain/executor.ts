@@ -9,10 +9,11 @@
 import { importVerified } from '../../primitives/runtime/verified-module.ts'
 import type { AttachedSink } from '../../primitives/http-client/contract.ts'
 import type { JsonObject } from '../../json.ts'
-import type { Authorize, MetaToolResult } from '../contract.ts'
+import type { Authorize, KernelOptions, MetaToolResult } from '../contract.ts'
 import { KiwiError } from '../errors.ts'
 import type { Item, Requirement } from '../items/item.ts'
 import { TemplateError } from '../template/placeholder.ts'
+import type { TemplateScope } from '../template/template.ts'
 import { askForPart, type CallPart } from './call-permission.ts'
 import { type CallPlan, configError, planCall, unionOfRequirements } from './call-plan.ts'
 import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
@@ -25,7 +26,7 @@ import type { TrustedItems } from './trusted-items.ts'
 export interface ExecutorOptions {
   readonly items: TrustedItems
   readonly primitives: readonly Primitive[]
-  readonly env: (name: string, context: ExecutionContext) => string | undefined
+  readonly env: KernelOptions['env']
   readonly authorize: Authorize | undefined
 }
 
@@ -81,7 +82,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
   ): Promise<ReadyCall> => {
     const { chain, wrapped, primitiveRequires } = plan
     const { item } = chain.leaf.verified
-    const envOf = (name: string): string | undefined => env(name, context)
+    const envOf: TemplateScope['env'] = (name, path) => env(name, context, { path })
     const config = await renderedConfig(validation, plan, { parameters, env: envOf })
     const isFixed = fixedDestinationsOf(plan, envOf)
     const sinks = await shapedSinks(items, chain, { config, isFixed })
@@ -188,10 +189,7 @@ function parameterError(chain: Chain, link: Link, violations: Awaited<ReturnType
 }
 
 /** Tells the destinations that stand in a signed file as they are from those that the caller shaped; a primitive called directly has none. */
-function fixedDestinationsOf(
-  { fixedDestinations }: CallPlan,
-  env: (name: string) => string | undefined,
-): (destination: JsonObject) => boolean {
+function fixedDestinationsOf({ fixedDestinations }: CallPlan, env: TemplateScope['env']): (destination: JsonObject) => boolean {
   const fixed = fixedDestinations?.render({ parameters: {}, isOptional: () => false, env })
   const texts = new Set(fixed === undefined ? [] : destinationsOf(fixed).map((destination) => JSON.stringify(destination)))
   return (destination) => texts.has(JSON.stringify(destination))
@@ -225,7 +223,7 @@ async function settled(
 async function renderedConfig(
   validation: SchemaValidation,
   { chain, config: written, template, isOptional }: CallPlan,
-  { parameters, env }: { readonly parameters: JsonObject; readonly env: (name: string) => string | undefined },
+  { parameters, env }: { readonly parameters: JsonObject; readonly env: TemplateScope['env'] },
 ): Promise<JsonObject> {
   // A primitive called directly is configured by its caller; the file's own values are its defaults.
   if (template === null) return { ...written, ...parameters }

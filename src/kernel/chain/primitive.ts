@@ -12,6 +12,8 @@ export interface ExecutionContext {
   readonly __sinks?: readonly AttachedSink[]
   /** Told before each wait for another attempt of an HTTP call. */
   readonly __on_retry?: (retry: HttpRetry) => void
+  /** Put before every sink that the tool's file names. */
+  readonly __wrap_sink?: (sink: Sink) => Sink
   readonly __auth?: unknown
   /** What the call may touch, as `authorize` answered; primitives obey it. */
   readonly __grant?: Grant

@@ -115,8 +115,9 @@ async function makeSink(items: TrustedItems, destination: JsonObject, scope: Sin
   const { on_error: onError, buffer } = destination
   const { type, verified } = await requireSink(items, destination)
   const open = verified.item.space === 'system' ? openShipped : openApart
+  const made = await open(type, { verified, destination, scope })
   return {
-    sink: await open(type, { verified, destination, scope }),
+    sink: scope.context.__wrap_sink?.(made) ?? made,
     type,
     onError: isPolicy(onError) ? onError : 'drop',
     ...(typeof buffer === 'number' ? { maxQueuedEvents: buffer } : {}),

@@ -7,7 +7,8 @@ export interface TemplateScope {
   readonly parameters: JsonObject
   /** An absent optional parameter removes its key or array element; an absent other one is an error. */
   readonly isOptional: (name: string) => boolean
-  readonly env: (name: string) => string | undefined
+  /** Told where in the configuration the value goes. */
+  readonly env: (name: string, path: Path) => string | undefined
 }
 
 /** A configuration whose texts are already parsed. Rendering shares every part that holds no placeholder. */
@@ -180,7 +181,7 @@ function dropQueryName(pieces: UrlPiece[], next: TextPart | undefined): boolean 
 
 function ownText(part: TextPart & { kind: 'text' | 'environment' }, scope: TemplateScope, path: Path): string {
   if (part.kind === 'text') return part.text
-  const value = scope.env(part.name)
+  const value = scope.env(part.name, path)
   if (value !== undefined && (value !== '' || part.fallback === null)) return value
   if (part.fallback !== null) return part.fallback
   throw new TemplateError(

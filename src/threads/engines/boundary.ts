@@ -40,7 +40,7 @@ export function crossBoundary(
   let cancelled = live.cancelMode !== null
   for (const { signal } of at.pending) {
     const wasPaused = state.paused
-    const received = live.runner.receive(state, signal)
+    const received = live.runner.receive(state, signal, live.id)
     state = received.state
     if (received.commit !== undefined) commits.push(received.commit)
     if (signal.kind === 'pause') state = { ...state, paused: true }
