@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { Ajv, type ErrorObject } from 'ajv'
 import type { WireName } from '../harness/base/conversation.ts'
 import { KiwiError } from '../kernel/errors.ts'
+import type { SandboxMode } from '../primitives/sandbox/contract.ts'
 import type { SigningKeys } from '../kernel/contract.ts'
 import { checkIntegrity, type Integrity, type SignedSubject } from '../kernel/integrity/signature.ts'
 import { suggestName } from '../kernel/items/nearest-name.ts'
@@ -40,6 +41,8 @@ export interface ConfigFile {
   }
   readonly providers?: Readonly<Record<string, { readonly base_url?: string; readonly key_env?: string }>>
   readonly host?: { readonly idle_exit_seconds?: number }
+  readonly secrets?: { readonly names?: readonly string[] }
+  readonly sandbox?: SandboxMode
 }
 
 export interface ConfigReading {

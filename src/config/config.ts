@@ -4,6 +4,7 @@ import type { WireName } from '../harness/base/conversation.ts'
 import type { PriceTable } from '../harness/safety/services.ts'
 import { createSigningKeys } from '../capabilities/keys/signing-keys.ts'
 import type { SigningKeys } from '../kernel/contract.ts'
+import type { SandboxMode } from '../primitives/sandbox/contract.ts'
 import type { Environment } from './environment.ts'
 import { type ConfigFile, readProjectConfig, readUserConfig } from './config-file.ts'
 import { DEFAULT_TIERS } from './default-tiers.ts'
@@ -28,6 +29,10 @@ export interface ResolvedConfig {
   }
   readonly providers: Readonly<Record<string, { readonly baseUrl: string | null; readonly keyEnv: string | null }>>
   readonly host: { readonly idleExitMs: number }
+  /** Environment variables whose values are secret although their names do not say so; those of both files. */
+  readonly secrets: { readonly names: readonly string[] }
+  /** What untrusted code runs in. `none` is a choice of the user, or of a project file that the user signed. */
+  readonly sandbox: SandboxMode
   /** What was found and not used, with what to do about it. */
   readonly warnings: readonly string[]
 }
@@ -75,6 +80,8 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
       (value) => ({ baseUrl: value.base_url ?? null, keyEnv: value.key_env ?? null }),
     ),
     host: { idleExitMs: Math.max(0, Number.isFinite(idleSeconds) ? idleSeconds : 60) * 1000 },
+    secrets: { names: [...new Set(files.flatMap((file) => file.secrets?.names ?? []))] },
+    sandbox: lastOf(files, (file) => file.sandbox) ?? 'bubblewrap',
     warnings: [...user.warnings, ...project.warnings],
   }
 }

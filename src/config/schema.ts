@@ -62,5 +62,11 @@ export const CONFIG_SCHEMA: JsonObject = {
       additionalProperties: false,
       properties: { idle_exit_seconds: { type: 'number', minimum: 0 } },
     },
+    secrets: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { names: { type: 'array', items: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*$' } } },
+    },
+    sandbox: { enum: ['bubblewrap', 'none'] },
   },
 }

@@ -61,6 +61,27 @@ describe('configuration', () => {
     assert.match(config.warnings[0] ?? '', /unsigned .*kiwi sign config/)
   })
 
+  test('names of secrets of both files count, and the sandbox is on unless a file says otherwise', async () => {
+    assert.deepEqual([resolve().secrets.names, resolve().sandbox], [[], 'bubblewrap'])
+    writeUser('secrets: { names: [MINE, BOTH] }\nsandbox: none\n')
+    await writeProject('secrets: { names: [BOTH, THEIRS] }\nsandbox: bubblewrap\n')
+    assert.deepEqual([resolve().secrets.names, resolve().sandbox], [['MINE', 'BOTH', 'THEIRS'], 'bubblewrap'])
+  })
+
+  test('a project can switch the sandbox off only in a signed file', async () => {
+    await writeProject('sandbox: none\n', null)
+    assert.equal(resolve().sandbox, 'bubblewrap')
+    await writeProject('sandbox: none\n')
+    assert.equal(resolve().sandbox, 'none')
+  })
+
+  test('a sandbox that does not exist and a name that is no variable are errors', () => {
+    writeUser('sandbox: chroot\n')
+    assert.throws(resolve, { code: 'CONFIG_VALIDATION_ERROR', message: /config\.yaml:1: `sandbox`/ })
+    writeUser('secrets: { names: ["a value, not a name"] }\n')
+    assert.throws(resolve, { code: 'CONFIG_VALIDATION_ERROR', message: /`secrets\.names\.0`/ })
+  })
+
   test('a project file is used only as long as its signer is trusted, and nobody else can have signed it', async () => {
     const other = createTestKeys()
     const text = 'providers:\n  anthropic: { base_url: "http://elsewhere.example" }\n'
