@@ -55,8 +55,7 @@ export function readClaims(claims: Readonly<Record<string, unknown>>): TokenClai
   }
 }
 
-/** @throws {TypeError} */
-export function readGrants(value: unknown): Grants {
+function readGrants(value: unknown): Grants {
   const grants = object(value, 'grants')
   const orchestration = grants['orchestration']
   return {

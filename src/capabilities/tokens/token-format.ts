@@ -2,7 +2,7 @@
  * One token as text: PASETO v4.public. What is signed besides the claims (the implicit assertion) names the purpose and the run key, so
  * that no other signature of ours, of whatever key, can stand for a token, nor a token for it.
  */
-import { InspectFooter, PublicProtocol } from 'paseto'
+import { PublicProtocol } from 'paseto'
 import { type PublicKey, SignFactory, VerifyFactory } from 'paseto/v4/public'
 import type { TokenClaims } from '../contract.ts'
 import type { RunKey } from './run-key.ts'
@@ -60,18 +60,6 @@ export async function openToken(
   if (read.expiresAtMs <= at.nowMs) throw new TypeError('It has expired.')
   if (read.expiresAtMs - read.issuedAtMs > TOKEN_LIFE_MS) throw new TypeError('It was given a longer life than any token has.')
   return read
-}
-
-/** Id of the run key that a token says it was signed by; null for what is no such token. Proves nothing. */
-export function claimedKeyId(token: string): string | null {
-  try {
-    const footer: unknown = JSON.parse(new TextDecoder().decode(InspectFooter(token)))
-    const keyId = typeof footer === 'object' && footer !== null && 'kid' in footer ? footer.kid : null
-    return typeof keyId === 'string' ? keyId : null
-  } catch {
-    // Whatever it is, it names no key.
-    return null
-  }
 }
 
 const footerOf = (keyId: string): Uint8Array => Buffer.from(JSON.stringify({ kid: keyId }))

@@ -89,6 +89,7 @@ const FORGERIES: readonly (readonly [string, (office: Office) => Forgery])[] = [
   ['a longer life than tokens have', (office) => ({ claims: { exp: LATER(office, 16) } })],
   ['an issue long ago', (office) => ({ claims: { iat: LATER(office, -17), nbf: LATER(office, -17), exp: LATER(office, 1) } })],
   ['no token id', () => ({ claims: { jti: undefined } })],
+  ['no beginning', () => ({ claims: { nbf: undefined } })],
   ['no thread', () => ({ claims: { sub: undefined } })],
   ['no word about its parent', () => ({ claims: { parent: undefined } })],
   ['no grants', () => ({ claims: { grants: undefined } })],
