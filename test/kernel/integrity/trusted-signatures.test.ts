@@ -190,7 +190,12 @@ test(
   { timeout: 120_000 },
   async () => {
     // Let verified-module.ts read the file instead of the bytes it is given, and new bytes run.
-    await using project = await createTestProject()
+    let afterVerifying = (): void => undefined
+    const trust = (): KeyTrust => {
+      afterVerifying()
+      return 'trusted'
+    }
+    await using project = await createTestProject({ keys: { ...createTestKeys(), trust } })
     const path = join(project.root, '.ai/tools/racy.ts')
     const subject = { type: 'tool', category: '', id: 'racy' } as const
     const evil = join(project.root, 'evil.ts')
@@ -201,23 +206,28 @@ test(
       await writeFile(evil, `${signed.toString().split('\n')[0]}\n${racyTool(`new-${round}`)}`)
       await writeFile(`${path}.next`, signed)
       await rename(`${path}.next`, path)
-      const loading = project.kernel.importModule('racy')
-      for (let step = 0; step < round % 8; step += 1) await (step % 2 === 0 ? new Promise(setImmediate) : Promise.resolve())
-      renameSync(evil, path)
-      try {
-        const { module } = await loading
-        const run = module['default']
+      const swap = (): void => renameSync(evil, path)
+      // Whom to trust is asked when the bytes are verified and not yet run: half of the swaps fall there, the others anywhere.
+      afterVerifying = round % 2 === 0 ? swap : () => undefined
+      const loading = Promise.allSettled([project.kernel.importModule('racy')])
+      if (round % 2 === 1) {
+        for (let step = 0; step < round % 8; step += 1) await (step % 2 === 0 ? new Promise(setImmediate) : Promise.resolve())
+        swap()
+      }
+      const [loaded] = await loading
+      if (loaded.status === 'fulfilled') {
+        const run = loaded.value.module['default']
         assert(typeof run === 'function')
         assert.equal(run(), `old-${round}`)
         ran += 1
-      } catch (error) {
-        assert(error instanceof KiwiError, String(error))
-        assert.equal(error.code, 'ITEM_CHANGED')
+      } else {
+        const error: unknown = loaded.reason
+        assert(error instanceof KiwiError && error.code === 'ITEM_CHANGED', String(error))
         refused += 1
       }
     }
     // Both happened, so the swap did fall on both sides of the check.
-    assert(ran > 0 && refused > 0, `${ran} ran, ${refused} were refused`)
+    assert(ran >= 500 && refused > 0, `${ran} ran, ${refused} were refused`)
   },
 )
 
