@@ -42,8 +42,11 @@ interface KnownFolder {
   readonly closed: readonly ClosedEntry[]
 }
 
-/** @param hidden Absolute folders that are closed like the deny list. */
-export function createClosedEntries(root: string, hidden: readonly string[]): ClosedEntries {
+/** `hidden` are absolute folders that are closed like the deny list. */
+export function createClosedEntries(
+  root: string,
+  { hidden, maxEntries = MAX_ENTRIES }: { readonly hidden: readonly string[]; readonly maxEntries?: number },
+): ClosedEntries {
   const known = new Map<string, KnownFolder>()
 
   const look = (path: readonly string[]): KnownFolder | null => {
@@ -72,7 +75,7 @@ export function createClosedEntries(root: string, hidden: readonly string[]): Cl
         if (folder === null) continue
         seen += folder.names + 1
         slice += folder.names + 1
-        if (seen > MAX_ENTRIES) throw tooMany()
+        if (seen > maxEntries) throw tooMany(maxEntries)
         closed.push(...folder.closed)
         for (const name of folder.folders) waiting.push([...path, name])
         if (slice > ENTRIES_PER_SLICE) {
@@ -157,10 +160,10 @@ function targetOf(place: string): string | null {
   }
 }
 
-function tooMany(): SandboxError {
+function tooMany(maxEntries: number): SandboxError {
   return new SandboxError(
     'LIMIT_EXCEEDED',
-    `The granted folders hold more than ${MAX_ENTRIES} names, too many to close what must stay closed in them. Grant a narrower path.`,
+    `The granted folders hold more than ${maxEntries} names, too many to close what must stay closed in them. Grant a narrower path.`,
   )
 }
 

@@ -64,7 +64,7 @@ export function createSandbox(options: SandboxOptions): Sandbox {
     return await probed
   }
   const closedEntriesOf = (root: string): ClosedEntries => {
-    const known = projects.get(root) ?? createClosedEntries(root, hidden)
+    const known = projects.get(root) ?? createClosedEntries(root, { hidden })
     projects.set(root, known)
     return known
   }
