@@ -1,7 +1,10 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { audienceOf } from '../../../src/capabilities/tokens/authority.ts'
+import { createRunKey } from '../../../src/capabilities/tokens/run-key.ts'
+import { type TokenChain, verifyTokenChain } from '../../../src/capabilities/tokens/token-chain.ts'
 import { createSafetyHarness } from '../../../src/harness/safety/safety-harness.ts'
 import type { HarnessServices, ModelTarget } from '../../../src/harness/safety/services.ts'
 import type { JsonObject } from '../../../src/json.ts'
@@ -9,7 +12,12 @@ import { createKernel } from '../../../src/kernel/kernel.ts'
 import type { Kernel, MetaToolResult } from '../../../src/kernel/contract.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
 import { createHttpPrimitive } from '../../../src/primitives/http-client/http-client.ts'
+import { startProxy } from '../../../src/primitives/network/proxy.ts'
 import { createRuntimePrimitive } from '../../../src/primitives/runtime/runtime.ts'
+import { createSandbox } from '../../../src/primitives/sandbox/sandbox.ts'
+import { createSubprocessPrimitive } from '../../../src/primitives/subprocess/subprocess.ts'
+import { createSafeguards } from '../../../src/safeguards.ts'
+import { installKeyIds } from '../../../src/install-keys.ts'
 import type { Reply, ScenarioFunction } from '../../../src/scripted-model/scenario.ts'
 import { startScriptedModel } from '../../../src/scripted-model/server.ts'
 import type { ScriptedModel } from '../../../src/scripted-model/server.ts'
@@ -18,9 +26,11 @@ import { systemClock } from '../../../src/threads/clock.ts'
 import type { Engine, Runner, Status } from '../../../src/threads/engine.ts'
 import { createSqliteEngine } from '../../../src/threads/engines/sqlite-engine.ts'
 import { createLiveBus } from '../../../src/threads/live-bus.ts'
+import type { LiveBus } from '../../../src/threads/live-bus.ts'
 import { openStore } from '../../../src/threads/store/open-store.ts'
 import type { Store } from '../../../src/threads/store/open-store.ts'
 import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../../../src/threads/threads-client.ts'
+import { createTranscripts } from '../../../src/threads/transcript/transcripts.ts'
 
 /** $1 a million input tokens of any class, $10 a million output tokens: 1,000 and 10,000 nano-dollars a token. */
 const PRICE = { input: 1, cache_read: 1, cache_write_5m: 1, cache_write_1h: 1, output: 10 }
@@ -38,6 +48,12 @@ export interface WorkshopOptions {
   readonly tools?: Readonly<Record<string, string>>
   readonly files?: Readonly<Record<string, string>>
   readonly model?: Partial<ModelTarget>
+  /** Variables whose values are secrets. */
+  readonly secrets?: Readonly<Record<string, string>>
+  /** Further variables of tool files. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Keeps registry and transcripts below `.ai/threads` of the project, as a host does, and not in memory. */
+  readonly onDisk?: boolean
   readonly wrapRunner?: (runner: Runner) => Runner
 }
 
@@ -47,10 +63,15 @@ export interface Workshop {
   readonly threads: ThreadsClient
   readonly services: HarnessServices
   readonly store: Store
+  readonly bus: LiveBus
   readonly model: ScriptedModel
   readonly problems: unknown[]
   /** Ends the host without waiting for running steps, and starts another over the same registry. */
   restart(): Promise<void>
+  /** What the thread acts under. */
+  tokenOf(threadId: string): Promise<string>
+  /** Its token chain, proven offline. */
+  proof(threadId: string): Promise<TokenChain>
   /** Calls a tool like a client outside of any thread, or with this context. */
   call(tool: string, parameters: JsonObject, context?: Partial<ExecutionContext>): Promise<MetaToolResult>
   /** Spawns by `thread_directive` and gives the thread's id. */
@@ -65,27 +86,33 @@ export interface Workshop {
 
 /** The real kernel, engine (in memory), tools and scripted model over a project in a temporary folder. */
 export async function openWorkshop(t: TestContext, options: WorkshopOptions): Promise<Workshop> {
-  const projectPath = mkdtempSync(join(tmpdir(), 'kiwi-safety-'))
+  const base = realpathSync(mkdtempSync(join(tmpdir(), 'kiwi-safety-')))
+  const projectPath = join(base, 'project')
+  const userSpace = join(base, 'home')
+  for (const folder of [projectPath, userSpace]) mkdirSync(folder)
   const model = await startScriptedModel({ scenario: options.scenario })
   const env: Record<string, string> = {
     ANTHROPIC_BASE_URL: model.anthropicBaseUrl,
     ANTHROPIC_API_KEY: 'test-key',
     OPENAI_BASE_URL: model.openaiBaseUrl,
     OPENAI_API_KEY: 'test-key',
+    ...options.env,
   }
   const http = createHttpPrimitive()
-  const kernel = createKernel({
-    spaces: { project: join(projectPath, '.ai'), user: join(projectPath, 'no-user-space'), system: SYSTEM },
-    projectPath,
-    indexPath: null,
-    primitives: [http, createRuntimePrimitive()],
-    env: (name) => env[name],
-    now: () => Date.now(),
-  })
-  await writeItems(kernel, projectPath, options)
+  const sandbox = createSandbox({ mode: 'bubblewrap', hidden: [userSpace], startProxy })
+  const runtime = createRuntimePrimitive({ sandbox, userSpace })
+  const runKey = await createRunKey(() => Date.now())
   const problems: unknown[] = []
   const bus = createLiveBus()
-  const store = openStore({ path: ':memory:' })
+  const store = openStore({ path: options.onDisk === true ? join(projectPath, '.ai/threads/registry.db') : ':memory:' })
+  const transcripts =
+    options.onDisk === true
+      ? createTranscripts({
+          folder: dirname(store.path),
+          store,
+          onProblem: (threadId, error) => void problems.push({ threadId, error }),
+        })
+      : null
   let hosts = 0
   const openEngine = (): Engine => {
     hosts += 1
@@ -93,7 +120,7 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
       store,
       clock: systemClock,
       hostId: `host-${hosts}`,
-      transcripts: null,
+      transcripts,
       bus,
       resolveRunner: () => Promise.resolve(runner),
       onProblem: (threadId, error) => void problems.push({ threadId, error }),
@@ -108,28 +135,64 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     wake: async (threadId) => engine.notify(threadId),
     watchLive: async () => {},
   })
+  const guards = createSafeguards({ projectPath, userSpace, kernel: () => kernel, threads, runKey })
+  guards.secrets.addFrom(options.secrets ?? {}, Object.keys(options.secrets ?? {}))
+  const kernel = createKernel({
+    spaces: { project: join(projectPath, '.ai'), user: userSpace, system: SYSTEM },
+    projectPath,
+    indexPath: null,
+    primitives: [http, runtime, createSubprocessPrimitive({ sandbox, env: () => undefined })],
+    env: (name, _context, { path }) => {
+      const value = env[name]
+      if (value !== undefined) guards.secrets.used(name, value, path)
+      return value
+    },
+    authorize: guards.gate.authorize,
+    review: guards.review,
+    keys: guards.keys,
+    now: () => Date.now(),
+  })
+  await writeItems(kernel, projectPath, options)
   const services: HarnessServices = {
     kernel,
     threads,
     resolveModel: () => ({ ...TARGET, ...options.model }),
     agentsText: () => Promise.resolve({ text: 'You run on a thread.', sha256: 'a'.repeat(64) }),
+    gate: guards.gate,
+    authority: guards.authority,
+    hostAuthority: guards.hostAuthority,
+    vocabulary: guards.vocabulary,
+    redactor: () => guards.secrets.redactor(),
   }
   const harness = createSafetyHarness(services, { freshAttemptDelaysMs: [0, 0] })
   const runner = options.wrapRunner?.(harness) ?? harness
   t.after(async () => {
     await engine.close(100)
+    transcripts?.close()
     await store.close()
     kernel.close()
     http.close()
+    await runtime.close()
     await model.close()
-    rmSync(projectPath, { recursive: true, force: true })
+    rmSync(base, { recursive: true, force: true })
   })
   const restart = async (): Promise<void> => {
     await engine.close(0)
     engine = openEngine()
     await engine.recover()
   }
-  return { projectPath, kernel, threads, services, store, model, problems, restart, ...verbs(services) }
+  const tokenOf = async (threadId: string): Promise<string> => {
+    if (guards.authority === null) throw new Error('the workshop runs threads, so it has an authority')
+    return guards.authority.current(threadId)
+  }
+  const proof = async (threadId: string): Promise<TokenChain> =>
+    verifyTokenChain(threads.tokens, threadId, {
+      trustedKeyIds: installKeyIds(userSpace, projectPath),
+      audience: audienceOf(projectPath),
+      vocabulary: await guards.vocabulary(),
+    })
+  const state = { projectPath, kernel, threads, services, store, bus, model, problems }
+  return { ...state, restart, tokenOf, proof, ...verbs(services) }
 }
 
 const TARGET: ModelTarget = {
@@ -200,8 +263,19 @@ function verbs(services: HarnessServices): Pick<Workshop, 'call' | 'spawn' | 'un
   }
 }
 
+const LIMITS = '<max_turns>10</max_turns><on_exceeded>stop</on_exceeded>'
+/** Everything that a user directive may ask for; tests of permissions say their own. */
+const EVERYTHING = [
+  '<execute resource="kiwi-mcp" action="*"/>',
+  '<execute resource="tool" id="*"/>',
+  '<read resource="filesystem" path="**"/>',
+  '<write resource="filesystem" path="**"/>',
+  '<execute resource="shell"/>',
+  '<orchestration enabled="true"></orchestration>',
+].join('')
+
 /** A complete directive; `cost` is the inside of its `<cost>`. */
-export function directive(name: string, cost = '<max_turns>10</max_turns><on_exceeded>stop</on_exceeded>', extra = ''): string {
+export function directive(name: string, cost = LIMITS, extra = '', permissions = EVERYTHING): string {
   return [
     '```xml',
     `<directive name="${name}" version="1.0.0">`,
@@ -211,7 +285,7 @@ export function directive(name: string, cost = '<max_turns>10</max_turns><on_exc
     '    <author>tests</author>',
     '    <model tier="fast"/>',
     `    <cost>${cost}</cost>`,
-    '    <permissions></permissions>',
+    `    <permissions>${permissions}</permissions>`,
     '  </metadata>',
     `  ${extra}`,
     '  <process><step name="work">Do the work.</step></process>',
@@ -251,4 +325,9 @@ export function executes(...calls: readonly (readonly [string, JsonObject])[]): 
       })),
     },
   }
+}
+
+/** A directive that may do just what `permissions` says, besides calling `execute`. */
+export function limited(name: string, permissions: string): string {
+  return directive(name, LIMITS, '', `<execute resource="kiwi-mcp" action="execute"/>${permissions}`)
 }
