@@ -79,8 +79,8 @@ for (const caller of CALLERS) {
     const names = outputOf(await runAs(caller, { project: project.root, config }))
       .trim()
       .split('\n')
-      .map((line) => line.split('=')[0])
-    assert.deepEqual(names.toSorted(), ['GIVEN', 'HOME', 'LANG', 'PATH', 'PLAIN', 'PWD', 'TERM'])
+      .map((line) => line.split('=')[0] ?? '')
+    assert.deepEqual(new Set(names), new Set(['GIVEN', 'HOME', 'LANG', 'PATH', 'PLAIN', 'PWD', 'TERM']))
   })
 
   test(`threat row 6: a server on stdio of ${caller.name} that tells its environment tells no secret of its host`, async () => {
