@@ -1,5 +1,7 @@
 import { resolve } from 'node:path'
 import { CommanderError } from 'commander'
+import { createRedactor } from '../capabilities/secrets/redactor.ts'
+import { collectSecrets } from '../capabilities/secrets/secret-registry.ts'
 import { KiwiError } from '../kernel/errors.ts'
 import { createProgram } from './commands.ts'
 import type { CliContext } from './context.ts'
@@ -13,7 +15,13 @@ import { projectPathOf } from './project-path.ts'
  * Never throws and never calls `process.exit` while output may be pending; a verb that leaves nothing open lets the process end.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  const output = createOutput({ json: wantsJson(argv), stdout: process.stdout, stderr: process.stderr })
+  const redactor = createRedactor(collectSecrets({ env: process.env, names: [] }))
+  const output = createOutput({
+    json: wantsJson(argv),
+    stdout: process.stdout,
+    stderr: process.stderr,
+    redact: (text) => redactor.text(text),
+  })
   const usage: string[] = []
   let exitCode: ExitCode = EXIT.ok
   const program = createProgram({

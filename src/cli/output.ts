@@ -29,19 +29,21 @@ export function createOutput(options: {
   readonly json: boolean
   readonly stdout: NodeJS.WriteStream
   readonly stderr: NodeJS.WriteStream
+  /** Takes the secrets of the environment out of a text. Live pieces come without them. */
+  readonly redact?: (text: string) => string
 }): Output {
-  const { json, stdout, stderr } = options
+  const { json, stdout, stderr, redact = (text) => text } = options
   const closed = new AbortController()
   const out = writer(stdout, () => closed.abort())
   const talk = writer(stderr, () => undefined)
   const label = styleText(['red', 'bold'], 'error:', { stream: stderr, validateStream: true })
   const failure = (envelope: ErrorEnvelope): void =>
-    json ? out(terminalJson(envelope), '\n') : talk(errorText(envelope, label), '\n')
+    json ? out(redact(terminalJson(envelope)), '\n') : talk(redact(errorText(envelope, label)), '\n')
   return {
     json,
-    data: (value, text) => out(json ? terminalJson(value) : terminalText(text()), '\n'),
-    record: (value, text) => out(json ? terminalJson(value, 0) : terminalText(text()), '\n'),
-    talk: (line) => talk(terminalText(line), '\n'),
+    data: (value, text) => out(redact(json ? terminalJson(value) : terminalText(text())), '\n'),
+    record: (value, text) => out(redact(json ? terminalJson(value, 0) : terminalText(text())), '\n'),
+    talk: (line) => talk(redact(terminalText(line)), '\n'),
     live: (piece) => talk(piece, ''),
     failure,
     error(error) {

@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PassThrough } from 'node:stream'
+import { createOutput } from '../../src/cli/output.ts'
+import { noteOf } from '../../src/cli/thread-text.ts'
 import { createTerminalFilter, terminalJson, terminalLine, terminalText } from '../../src/cli/terminal-text.ts'
 
 const ESC = '\u001B'
@@ -61,4 +64,42 @@ test('many openers in front of a terminator are cleaned in linear time', () => {
   const filter = createTerminalFilter()
   const shown = filter.write(`${'\u009D'.repeat(200_000)}\u0007${`${ESC}]`.repeat(200_000)}\u0007end`)
   assert.equal(shown + filter.end(), 'end')
+})
+
+// Fails without `terminalText` in `data` and `talk`, or without `redact`.
+test('threat row 33: nothing that a verb prints steers the terminal, and no secret is printed', () => {
+  const printed: string[] = []
+  const stream = new PassThrough()
+  stream.on('data', (chunk: Buffer) => void printed.push(chunk.toString()))
+  // The output only writes to it, and asks whether it is a terminal.
+  const target = stream as unknown as NodeJS.WriteStream
+  const output = createOutput({
+    json: false,
+    stdout: target,
+    stderr: target,
+    redact: (text) => text.replaceAll('hidden', '[secret:X]'),
+  })
+  output.data(null, () => `name${ESC}]0;title\u0007 hidden\u202E`)
+  output.talk(`note${ESC}[2J`)
+  output.error(new Error(`tool ${ESC}[31msaid hidden`))
+  assert.doesNotMatch(printed.join(''), /(?!\n)[\p{Cc}\u202E]|hidden/u)
+  assert.match(printed.join(''), /name \[secret:X\]\nnote\nerror: tool said \[secret:X\]/)
+})
+
+test('threat row 33: the note on an event is one clean line whatever its tool and summary hold', () => {
+  const hostile = `x${ESC}]52;c;eA==\u0007\u202E\nforged`
+  for (const event_type of [
+    'tool_call',
+    'tool_result',
+    'error',
+    'permission_denied',
+    'secret_blocked',
+    'stream_error',
+    'anything',
+  ]) {
+    const note =
+      noteOf({ event_type, payload: { tool: hostile, summary: hostile, message: hostile, code: hostile, success: true } }, 200) ??
+      ''
+    assert.doesNotMatch(note, /[\p{Cc}\u202E]/u, event_type)
+  }
 })

@@ -25,7 +25,7 @@ export function createSecretRegistry(): SecretRegistry {
   let made: Redactor | null = null
   const current = (): Redactor => (made ??= createRedactor([...secrets.values()]))
   const add = (secret: Secret): void => {
-    if (secrets.has(secret.value) || !isSecretValue(secret.value)) return
+    if (secrets.has(secret.value)) return
     secrets.set(secret.value, secret)
     made = null
   }
@@ -41,7 +41,7 @@ export function createSecretRegistry(): SecretRegistry {
       for (const secret of collectSecrets({ env, names })) add(secret)
     },
     used(name, value, path) {
-      if (isSecretPlace(path)) add({ name, value })
+      if (isSecretValue(value) && isSecretPlace(path)) add({ name, value })
     },
     redactor: () => redactor,
   }

@@ -57,7 +57,7 @@ const CARRIAGE_RETURN = 0x0d
 /** The rules for secrets made of these texts. */
 export function escapeRules(texts: readonly string[]): EscapeRules {
   const all = texts.join('')
-  const signs = [...'"\\/'].filter((character) => all.includes(character)).map((character) => `\\${character}`)
+  const signs = ['"', '\\', '/'].filter((character) => all.includes(character)).map((character) => `\\${character}`)
   const controls = Object.entries(CONTROL).filter(([, character]) => all.includes(character))
   return { signs: ['%', '\\u', ...signs, ...controls.map(([letter]) => `\\${letter}`)] }
 }

@@ -59,7 +59,7 @@ export function redactedContext(ctx: TurnContext, redactor: Redactor): TurnConte
         },
       ),
     record: (commit) => ctx.record(redactedCommit(commit, redactor)),
-    emit: live.emit,
+    emit: (message) => live.emit(message),
   }
 }
 
@@ -70,7 +70,7 @@ function createLiveRedaction(ctx: TurnContext, redactor: Redactor): { emit(live:
     emit(live) {
       const { type, text, turn, attempt } = live
       if (typeof text !== 'string') return ctx.emit(redactor.json(live))
-      const key = `${String(type)}/${String(turn)}/${String(attempt)}`
+      const key = JSON.stringify([type, turn, attempt])
       const known = streams.get(key)
       const entry = known ?? { stream: redactor.stream(), last: live }
       if (known === undefined) streams.set(key, entry)
@@ -200,9 +200,9 @@ export function redactedError(error: unknown, redactor: Redactor): unknown {
   // The constructor's argument is kept whole, the original error with it.
   const { error: _original, ...context } = error.context as ErrorContext & { readonly error?: unknown }
   // The facts of an error are JSON, and its other fields are texts.
-  const shown = redactor.json(context as unknown as JsonObject)
+  const shown = redactor.json(context as JsonObject)
   if (message === error.message && (shown as unknown) === context) return error
-  return new KiwiError(error.code, message, shown as unknown as typeof context)
+  return new KiwiError(error.code, message, shown)
 }
 
 // oxlint-disable-next-line no-control-regex
@@ -213,8 +213,11 @@ const UNPRINTABLE = /[\u0000-\u001F\u007F-\u009F\u061C\u200B\u200E\u200F\u2028-\
  * that a foreign text can neither steer the terminal nor begin a line of its own.
  */
 export function safeLog(write: (line: string) => void, redactor: () => Redactor): (line: string) => void {
-  const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return (line) => write(redactor().text(line).replaceAll(UNPRINTABLE, escape))
+  return (line) => write(redactor().text(line).replaceAll(UNPRINTABLE, unicodeEscape))
+}
+
+function unicodeEscape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function objectOf(value: Json | undefined): JsonObject {

@@ -39,8 +39,8 @@ describe('redaction of raw events', () => {
   test('a secret that is split in two is found wherever it is cut, and however it is spelled', () => {
     const spellings = [
       encodeURIComponent(`${PLAIN}/`),
-      [...PLAIN].map((c) => `%${c.charCodeAt(0).toString(16)}`).join(''),
-      [...PLAIN].map((c) => `\\u00${c.charCodeAt(0).toString(16)}`).join(''),
+      Array.from(PLAIN, (c) => `%${c.charCodeAt(0).toString(16)}`).join(''),
+      Array.from(PLAIN, (c) => `\\u00${c.charCodeAt(0).toString(16)}`).join(''),
       Buffer.from(`ab${PLAIN}yz`).toString('base64'),
     ]
     for (const spelling of spellings) {

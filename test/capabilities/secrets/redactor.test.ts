@@ -10,7 +10,7 @@ const redactor = createRedactor([
 ])
 
 const unicodeEscaped = (text: string): string =>
-  [...text].map((character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+  Array.from(text, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
 const percentEncoded = (text: string, upper: boolean): string =>
   [...Buffer.from(text)]
     .map((byte) => `%${upper ? byte.toString(16).padStart(2, '0').toUpperCase() : byte.toString(16).padStart(2, '0')}`)

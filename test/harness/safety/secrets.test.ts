@@ -52,7 +52,7 @@ async function startEndpoint(t: TestContext): Promise<{ readonly port: number; r
     received.push(`${request.method} ${request.url} ${JSON.stringify(request.headers)}`)
     const status = request.url?.startsWith('/fail') === true ? 500 : 200
     response.writeHead(status, { 'content-type': 'text/plain' })
-    response.end(`you sent ${request.headers['x-auth']} and ${CANARY}\n    at secretStack (${CANARY}:1:1)`)
+    response.end(`you sent ${String(request.headers['x-auth'])} and ${CANARY}\n    at secretStack (${CANARY}:1:1)`)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -139,7 +139,7 @@ test('threat row 7: a secret in environment, header, tool output, error, message
   for (const request of asked) assert.equal(found(request), null, request)
   assert.match(asked[2] ?? '', /once more: \[secret:CANARY_VALUE\] \[secret:CANARY_HEADER\]/)
 
-  const texts = live.filter(({ type }) => type === 'text').map(({ text }) => text)
+  const texts = live.filter(({ type }) => type === 'text').map(({ text }) => (typeof text === 'string' ? text : ''))
   assert.match(texts.join(''), /plain \[secret:CANARY_VALUE\]/)
   assert.equal(found(texts.join('')), null)
   assert.equal(found(JSON.stringify(live)), null)
