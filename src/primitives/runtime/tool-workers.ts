@@ -3,9 +3,10 @@
  */
 import { join } from 'node:path'
 import type { Sink, StreamEvent } from '../http-client/contract.ts'
-import { type Grant, type Sandbox, SandboxError, type SandboxMode } from '../sandbox/contract.ts'
+import { type Grant, type Sandbox, SandboxError } from '../sandbox/contract.ts'
 import { failure, type RuntimeOutcome, type RuntimeTool, type ToolFetch } from './contract.ts'
 import { identityOf } from './tool-identity.ts'
+import { createViewFingerprints } from './view-fingerprint.ts'
 import { layOut, PROJECT_INSIDE } from './worker-layout.ts'
 import { createWorkerPool, type PoolRequest } from './worker-pool.ts'
 import { startWorker, type WorkerFailure, type WorkerProcess } from './worker-process.ts'
@@ -52,6 +53,9 @@ export function createToolWorkers(options: ToolWorkersOptions): ToolWorkers {
   const { sandbox } = options
   const pool = createWorkerPool(options)
   const sinks = new Set<WorkerProcess>()
+  const views = createViewFingerprints()
+  const viewOf = async ({ grant, projectPath }: ToolCall): Promise<string> =>
+    sandbox.mode === 'none' ? '' : await views.of(grant, projectPath)
 
   const start = async (call: ToolCall): Promise<WorkerProcess> => {
     const grant = call.grant ?? NO_GRANT
@@ -83,19 +87,24 @@ export function createToolWorkers(options: ToolWorkersOptions): ToolWorkers {
     async run(call, parameters, timeoutMs) {
       const { id } = call.tool
       const { mode } = sandbox
-      const request: PoolRequest = {
-        key: keyOf(call, mode),
-        start: async () => await start(call),
-        timeoutMs,
-        signal: call.signal,
-      }
-      const use = async (worker: WorkerProcess): Promise<RuntimeOutcome> => {
-        const answer = await worker.call('run', parameters, { timeoutMs, signal: call.signal })
-        if (answer.kind === 'value') return { value: answer.value, error: null, sandbox: mode }
-        return { ...(await callFailure(id, answer, { worker, timeoutMs })), sandbox: mode }
-      }
       try {
-        return await pool.use(request, use)
+        const view = await viewOf(call)
+        const request: PoolRequest = {
+          key: JSON.stringify([(call.grant ?? NO_GRANT).id, identityOf(call.tool), call.projectPath, mode, view]),
+          start: async () => await start(call),
+          timeoutMs,
+          signal: call.signal,
+        }
+        return await pool.use(request, async (worker) => {
+          const answer = await worker.call('run', parameters, { timeoutMs, signal: call.signal })
+          if (call.grant !== undefined && call.grant.write.length > 0 && (await viewOf(call)) !== view) {
+            // Its end takes away what the tool made under a closed name, before anybody acts on the result.
+            worker.kill('what it was shown has changed')
+            await worker.gone
+          }
+          if (answer.kind === 'value') return { value: answer.value, error: null, sandbox: mode }
+          return { ...(await callFailure(id, answer, { worker, timeoutMs })), sandbox: mode }
+        })
       } catch (error) {
         return { ...startFailure(id, error, timeoutMs), sandbox: mode }
       }
@@ -134,10 +143,6 @@ class LoadError extends Error {
     super(outcome.error?.message)
     this.outcome = outcome
   }
-}
-
-function keyOf({ tool, grant, projectPath }: ToolCall, mode: SandboxMode): string {
-  return JSON.stringify([(grant ?? NO_GRANT).id, identityOf(tool), projectPath, mode])
 }
 
 function sinkOf(worker: WorkerProcess, { tool: { id }, signal }: ToolCall): Sink {

@@ -1,10 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import type { WrappedCommand } from '../sandbox/contract.ts'
 import { createFrameReader, encodeFrame } from './worker/frames.ts'
-import { CHANNEL_FD, type HostMessage, MAX_MESSAGE_BYTES } from './worker/messages.ts'
+import { type HostMessage, MAX_MESSAGE_BYTES } from './worker/messages.ts'
 
-/** The process of a worker and its pipe. */
+/** The process of a worker and its pipes. */
 export interface WorkerChild {
   readonly send: (message: HostMessage) => void
   /** Kills the process and everything in its sandbox; the first reason is the one that counts. */
@@ -28,14 +29,13 @@ export interface WorkerChildEvents {
 /** Starts the process. One that cannot be started is one that has ended. `wrapped` is disposed of when it is gone. */
 export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGone }: WorkerChildEvents): WorkerChild {
   const { command, args, env, cwd, inherit } = wrapped
-  const child = spawn(command, [...args], { cwd, env, stdio: [...descriptors(inherit)] })
-  const channel = channelOf(child)
+  const child = spawn(command, [...args], { cwd, env, stdio: ['pipe', 'pipe', 'pipe', ...inherit] })
   const gone = Promise.withResolvers<void>()
   let reasonOfEnd: string | null = null
 
   const hold = (held: boolean): void => {
     // The pipes of a child are sockets; the type only promises streams.
-    const sockets = [child.stdout, child.stderr, channel].filter((stream) => stream instanceof Socket)
+    const sockets = [child.stdin, child.stdout, child.stderr].filter((stream) => stream instanceof Socket)
     for (const owner of [child, ...sockets]) {
       if (held) owner.ref()
       else owner.unref()
@@ -47,7 +47,8 @@ export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGon
     // Whoever ends waits for what was killed.
     hold(true)
     child.kill('SIGKILL')
-    channel.destroy()
+    child.stdin?.destroy()
+    child.stdout?.destroy()
   }
   const finish = (): void => {
     onGone(reasonOfEnd ?? 'it ended')
@@ -57,7 +58,6 @@ export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGon
       () => gone.resolve(),
     )
   }
-  child.stdout?.on('data', onOutput)
   child.stderr?.on('data', onOutput)
   child.on('error', (error) => {
     end(`it could not be started (${error.message})`)
@@ -67,10 +67,12 @@ export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGon
   child.on('close', () => {
     if (child.pid !== undefined) finish()
   })
-  readFrames(channel, onMessage, (problem) => end(`it sent what is no message (${problem})`))
+  // A broken pipe is told by the end of the process.
+  child.stdin?.on('error', () => undefined)
+  readFrames(child.stdout, onMessage, (problem) => end(`it sent what is no message (${problem})`))
   return {
     send(message) {
-      if (channel.writable) channel.write(encodeFrame(message))
+      if (child.stdin?.writable === true) child.stdin.write(encodeFrame(message))
     },
     end,
     ended: () => reasonOfEnd,
@@ -79,32 +81,18 @@ export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGon
   }
 }
 
-/** The pipe has a fixed number, so that the worker can be told it before anybody knows which descriptors the sandbox is given. */
-function descriptors(inherit: readonly number[]): readonly ('ignore' | 'pipe' | number)[] {
-  const given = ['ignore', 'pipe', 'pipe', ...inherit] as const
-  if (given.length > CHANNEL_FD) {
-    throw new RangeError(`The sandbox was given ${inherit.length} descriptors; ${CHANNEL_FD - 3} are the most.`)
-  }
-  return [...given, ...Array.from({ length: CHANNEL_FD - given.length }, () => 'ignore' as const), 'pipe']
-}
-
-function channelOf(child: ChildProcess): Socket {
-  // The type knows five streams; there is one for each entry of `stdio`.
-  const streams: readonly unknown[] = child.stdio
-  const channel = streams[CHANNEL_FD]
-  if (!(channel instanceof Socket)) throw new Error('The pipe of a worker is not a socket.')
-  return channel
-}
-
-function readFrames(channel: Socket, onMessage: WorkerChildEvents['onMessage'], onProblem: (problem: string) => void): void {
+function readFrames(
+  output: Readable | null,
+  onMessage: WorkerChildEvents['onMessage'],
+  onProblem: (problem: string) => void,
+): void {
   const read = createFrameReader(MAX_MESSAGE_BYTES, onMessage)
-  channel.on('data', (piece: Buffer) => {
+  output?.on('data', (piece: Buffer) => {
     try {
       read(piece)
     } catch (error) {
       onProblem(error instanceof Error ? error.message : String(error))
     }
   })
-  // A broken pipe is told by the end of the process.
-  channel.on('error', () => undefined)
+  output?.on('error', () => undefined)
 }

@@ -58,5 +58,3 @@ export const MAX_RESULT_BYTES: number = 8 * 1024 * 1024
 export const MAX_FETCH_BODY_BYTES: number = 10 * 1024 * 1024
 /** Of one message: the largest body as base64, and room for its head. */
 export const MAX_MESSAGE_BYTES: number = 16 * 1024 * 1024
-/** The descriptor of the pipe inside the worker: above those that a sandbox is given, which close when it is made. */
-export const CHANNEL_FD = 200

@@ -1,14 +1,15 @@
 /**
- * The process in which a tool of a project or a user runs. It is told over one pipe what to load and what to call; it holds nothing else.
+ * The process in which a tool of a project or a user runs. It is told by messages what to load and what to call; it holds nothing else.
  *
  * W1. Only built-in modules and the files beside this one are imported before the tool is loaded; after that, only what was verified.
- * W2. The pipe is its own descriptor: what the tool prints never mixes with messages.
- * W3. The process ends with the pipe.
+ * W2. Messages come by standard input and go by standard output, and the tool is given neither: what it prints goes to standard error.
+ * W3. The process ends with its input.
  */
 import { Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import { createFrameReader, encodeFrame } from './frames.ts'
 import { createHostFetch } from './host-fetch.ts'
-import { CHANNEL_FD, type HostMessage, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, type WorkerMessage } from './messages.ts'
+import { type HostMessage, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, type WorkerMessage } from './messages.ts'
 import { findUnserialisable } from './serialisable.ts'
 import { serveVerifiedSources } from './verified-sources.ts'
 
@@ -20,7 +21,8 @@ interface ToolSink {
   close(): unknown
 }
 
-const channel = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
+const incoming = new Socket({ fd: 0, readable: true, writable: false })
+const outgoing = new Socket({ fd: 1, readable: false, writable: true })
 const hostFetch = createHostFetch({
   request: (id, request) => send({ type: 'fetch', id, request }),
   abort: (id) => send({ type: 'fetch_abort', id }),
@@ -31,17 +33,21 @@ let sink: ToolSink | null = null
 
 for (const name of Object.keys(process.env)) delete process.env[name]
 globalThis.fetch = hostFetch.fetch
+// W2
+Object.defineProperty(process, 'stdin', { value: Readable.from([]) })
+Object.defineProperty(process, 'stdout', { value: process.stderr })
 // The other end is our host, which writes only these messages.
-channel.on(
+incoming.on(
   'data',
   createFrameReader(MAX_MESSAGE_BYTES * 2, (message) => void receive(message as HostMessage)),
 )
 // W3
-channel.on('close', () => process.exit(0))
-channel.on('error', () => process.exit(1))
+incoming.on('close', () => process.exit(0))
+incoming.on('error', () => process.exit(1))
+outgoing.on('error', () => process.exit(1))
 
 function send(message: WorkerMessage): void {
-  channel.write(encodeFrame(message))
+  outgoing.write(encodeFrame(message))
 }
 
 async function receive(message: HostMessage): Promise<void> {
@@ -109,7 +115,7 @@ function reply(id: number, value: unknown): void {
   const frame = encodeFrame({ type: 'result', id, value })
   if (frame.length > MAX_RESULT_BYTES)
     return send({ type: 'unserialisable', id, message: `it is ${frame.length} bytes long, ${MAX_RESULT_BYTES} are the most` })
-  channel.write(frame)
+  outgoing.write(frame)
 }
 
 function described(error: unknown): { readonly name: string; readonly message: string } {
