@@ -24,7 +24,7 @@ const READ_A_TURN = 20
 
 /**
  * The capability modules that count: shipped ones, and trusted ones of the project and the user that declare nothing that a shipped one
- * declares. The same list, by identity, for as long as the spaces are as they were.
+ * declares. The same list, by identity, for as long as the modules are the same.
  */
 export function createCapabilityModules(options: CapabilityModulesOptions): () => Promise<readonly CapabilityModule[]> {
   const { store, trustMs } = options
@@ -33,10 +33,18 @@ export function createCapabilityModules(options: CapabilityModulesOptions): () =
   return async () => {
     if (known !== null && performance.now() - lookedAtMs < trustMs) return known.modules
     const revision = await store.revision()
-    if (known?.revision !== revision) known = { revision, modules: await readModules(options) }
+    if (known?.revision !== revision) {
+      const modules = await readModules(options)
+      known = { revision, modules: known !== null && areSame(known.modules, modules) ? known.modules : modules }
+    }
     lookedAtMs = performance.now()
     return known.modules
   }
+}
+
+/** A declaration is one object for as long as its file has the same bytes. */
+function areSame(left: readonly CapabilityModule[], right: readonly CapabilityModule[]): boolean {
+  return left.length === right.length && left.every(({ declaration }, index) => declaration === right[index]?.declaration)
 }
 
 async function readModules({ store, items }: CapabilityModulesOptions): Promise<readonly CapabilityModule[]> {
