@@ -10,11 +10,12 @@ import { type ResolvedConfig, resolveConfig, userSpaceOf } from './config/config
 import type { Environment } from './config/environment.ts'
 import { resolveModel } from './config/models.ts'
 import { createThreadSettings, type ThreadSettings } from './config/thread-settings.ts'
-import type { SecretRegistry } from './capabilities/secrets/secret-registry.ts'
+import { createSecretRegistry, type SecretRegistry } from './capabilities/secrets/secret-registry.ts'
 import { createRunKey, type RunKey } from './capabilities/tokens/run-key.ts'
+import { safeLog } from './harness/safety/redaction.ts'
 import type { HarnessServices } from './harness/safety/services.ts'
 import type { JsonObject } from './json.ts'
-import type { Kernel } from './kernel/contract.ts'
+import type { Kernel, MetaToolResult } from './kernel/contract.ts'
 import { KiwiError } from './kernel/errors.ts'
 import { createKernel } from './kernel/kernel.ts'
 import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
@@ -62,7 +63,6 @@ interface Project {
   readonly kernel: Kernel
   readonly services: HarnessServices
   readonly settings: ThreadSettings
-  readonly secrets: SecretRegistry
   close(): Promise<void>
 }
 
@@ -72,13 +72,14 @@ interface Project {
  */
 export function createKiwi(options: KiwiOptions): Kiwi {
   const config = resolveConfig(options)
+  const secrets = createSecretRegistry()
   const projects = new Map<string, { readonly project: Project; readonly threads: ThreadsClient }>()
   const open = (path: string): { readonly project: Project; readonly threads: ThreadsClient } => {
     const projectPath = resolve(path)
     const known = projects.get(projectPath)
     if (known !== undefined) return known
     const threads = remoteThreads(projectPath, options.env)
-    const opened = { project: openProject({ ...options, projectPath }, { threads, runKey: null }), threads }
+    const opened = { project: openProject({ ...options, projectPath }, { threads, secrets, runKey: null }), threads }
     projects.set(projectPath, opened)
     return opened
   }
@@ -99,18 +100,20 @@ export function createKiwi(options: KiwiOptions): Kiwi {
 /** Some turns of a thread with a quick model; short enough that nobody who adds a file notices. */
 const ITEM_TRUST_MS = 250
 
-interface ProjectThreads {
+interface ProjectParts {
   readonly threads: ThreadsClient
+  /** Of this process: what is secret in one project is shown in none. */
+  readonly secrets: SecretRegistry
   /** Null in a process that runs no threads. */
   readonly runKey: RunKey | null
 }
 
-function openProject(options: KiwiOptions, { threads, runKey }: ProjectThreads): Project {
+function openProject(options: KiwiOptions, { threads, secrets, runKey }: ProjectParts): Project {
   const settings = createThreadSettings({ ...options, parentOf: (threadId) => parentOf(threads, threadId) })
   const { config } = settings.of(undefined)
   const { projectPath, userSpace } = config
   const guards = createSafeguards({ projectPath, userSpace, kernel: () => bare, threads, runKey })
-  guards.secrets.addFrom(options.env, config.secrets.names)
+  secrets.addFrom(options.env, config.secrets.names)
   const sandbox = createSandbox({ mode: config.sandbox, hidden: [userSpace], startProxy })
   const http = createHttpPrimitive()
   const runtime = createRuntimePrimitive({ sandbox, userSpace })
@@ -122,7 +125,7 @@ function openProject(options: KiwiOptions, { threads, runKey }: ProjectThreads):
     primitives: [http, createSubprocessPrimitive({ sandbox, env: (name) => options.env[name] }), runtime],
     env: (name, context, place) => {
       const value = settings.of(context.__thread_id).lookup(name)
-      if (value !== undefined) guards.secrets.used(name, value, place.path)
+      if (value !== undefined) secrets.used(name, value, place.path)
       return value
     },
     authorize: guards.gate.authorize,
@@ -134,7 +137,11 @@ function openProject(options: KiwiOptions, { threads, runKey }: ProjectThreads):
   // Runtime tools are called through the kernel, which passes `services` on without knowing them.
   const kernel: Kernel = {
     ...bare,
-    execute: (request, context = {}) => bare.execute(request, { services: { kiwi: services }, ...context }),
+    async execute(request, context = {}) {
+      const result = await bare.execute(request, { services: { kiwi: services }, ...context })
+      // A thread's harness redacts what it keeps; what anybody else is shown is redacted here.
+      return context.__thread_id === undefined ? redactedResult(secrets, result) : result
+    },
   }
   const services: HarnessServices = {
     kernel,
@@ -145,19 +152,24 @@ function openProject(options: KiwiOptions, { threads, runKey }: ProjectThreads):
     authority: guards.authority,
     hostAuthority: guards.hostAuthority,
     vocabulary: guards.vocabulary,
-    redactor: () => guards.secrets.redactor(),
+    redactor: () => secrets.redactor(),
   }
   return {
     kernel,
     services,
     settings,
-    secrets: guards.secrets,
     async close() {
       bare.close()
       http.close()
       await runtime.close()
     },
   }
+}
+
+/** A result is JSON, except for what an in-process caller may put into one, which is left alone. */
+function redactedResult(secrets: SecretRegistry, result: MetaToolResult): MetaToolResult {
+  // A kernel's results are plain data; their types only lack an index signature.
+  return secrets.redactor().json(result as unknown as JsonObject) as unknown as MetaToolResult
 }
 
 function parentOf(threads: ThreadsClient, threadId: string): string | null | undefined {
@@ -208,17 +220,24 @@ export async function runHostProcess(options: { readonly env: Environment; reado
   const { host } = resolveConfig({ projectPath: userSpace, env })
   // Lives in this process only: when it ends, every token that it gave out is void.
   const runKey = await createRunKey(() => Date.now())
+  const secrets = createSecretRegistry()
+  const log = safeLog(writeLog, () => secrets.redactor())
   await runHost({
     hostDir: hostFolderOf(userSpace),
-    openProject: async (projectPath) => openHostedProject({ projectPath, env }, runKey),
+    openProject: async (projectPath) => openHostedProject({ projectPath, env }, { secrets, runKey, log }),
     idleExitMs: host.idleExitMs,
     log,
     signal,
   })
 }
 
-function openHostedProject(options: KiwiOptions, runKey: RunKey): OpenedProject {
+interface HostParts extends Omit<ProjectParts, 'threads'> {
+  readonly log: (line: string) => void
+}
+
+function openHostedProject(options: KiwiOptions, { log, ...parts }: HostParts): OpenedProject {
   const config = resolveConfig(options)
+  const onProblem = (threadId: string, error: unknown): void => log(`problem: ${threadId} ${describe(error)}`)
   const store = openStore({
     path: registryPath(config.projectPath),
     diskFull: 'retry',
@@ -244,7 +263,7 @@ function openHostedProject(options: KiwiOptions, runKey: RunKey): OpenedProject 
     watchLive: () =>
       Promise.reject(new KiwiError('INVALID_REQUEST', 'A thread is watched through the host’s socket, not inside of it.')),
   })
-  const project = openProject(options, { threads, runKey })
+  const project = openProject(options, { threads, ...parts })
   return {
     engine,
     store,
@@ -252,7 +271,7 @@ function openHostedProject(options: KiwiOptions, runKey: RunKey): OpenedProject 
     adopt(threadId, environment) {
       try {
         project.settings.adopt(threadId, environment)
-        project.secrets.addFrom(environment, project.settings.of(threadId).config.secrets.names)
+        parts.secrets.addFrom(environment, project.settings.of(threadId).config.secrets.names)
       } catch (error) {
         // The caller has read the same files and was told; a thread that is there already keeps what it had.
         onProblem(threadId, error)
@@ -266,10 +285,8 @@ function openHostedProject(options: KiwiOptions, runKey: RunKey): OpenedProject 
   }
 }
 
-const onProblem = (threadId: string, error: unknown): void => log(`problem: ${threadId} ${describe(error)}`)
-
 /** The starter of a host gives it the log file as its stderr. */
-function log(line: string): void {
+function writeLog(line: string): void {
   process.stderr.write(`${new Date().toISOString()} ${line}\n`)
 }
 

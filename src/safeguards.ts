@@ -3,7 +3,6 @@ import { openInstallKey } from './capabilities/keys/install-key.ts'
 import { createSigningKeys, keyFolderOf } from './capabilities/keys/signing-keys.ts'
 import { createReview } from './capabilities/permissions/review.ts'
 import { vocabularyOf } from './capabilities/permissions/vocabulary.ts'
-import { createSecretRegistry, type SecretRegistry } from './capabilities/secrets/secret-registry.ts'
 import type { Gate, TokenAuthority, Vocabulary } from './capabilities/contract.ts'
 import { audienceOf, createTokenAuthority } from './capabilities/tokens/authority.ts'
 import type { RunKey } from './capabilities/tokens/run-key.ts'
@@ -22,7 +21,7 @@ export interface SafeguardsOptions {
   readonly runKey: RunKey | null
 }
 
-/** What one project's kernel and threads are guarded by: whose signatures count, what tokens grant, and which texts are secrets. */
+/** What one project's kernel and threads are guarded by: whose signatures count, and what tokens grant. */
 export interface Safeguards {
   readonly keys: SigningKeys
   readonly review: Review
@@ -30,7 +29,6 @@ export interface Safeguards {
   readonly authority: TokenAuthority | null
   readonly hostAuthority: object
   readonly vocabulary: () => Promise<Vocabulary>
-  readonly secrets: SecretRegistry
 }
 
 /** @throws {KiwiError} KEY_UNSAFE in a process that runs threads, whose install key is opened at once. */
@@ -57,7 +55,6 @@ export function createSafeguards(options: SafeguardsOptions): Safeguards {
     authority,
     hostAuthority,
     vocabulary,
-    secrets: createSecretRegistry(),
   }
 }
 

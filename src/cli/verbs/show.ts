@@ -67,14 +67,12 @@ type Denial = { readonly ts: string; readonly tool: Json; readonly missing: stri
 
 /** Newest last. */
 function deniedCalls(threads: ThreadsClient, threadId: string): readonly Denial[] {
-  return threads
-    .events(threadId, { type: 'permission_denied', last: MOST_DENIALS })
-    .map(({ ts, payload }) => ({
-      ts,
-      tool: payload['tool'] ?? null,
-      missing: missingOf(payload),
-      suggestion: payload['suggestion'] ?? null,
-    }))
+  return threads.events(threadId, { type: 'permission_denied', last: MOST_DENIALS }).map(({ ts, payload }) => ({
+    ts,
+    tool: payload['tool'] ?? null,
+    missing: missingOf(payload),
+    suggestion: payload['suggestion'] ?? null,
+  }))
 }
 
 function denialLines(denials: readonly Denial[], width: number): readonly string[] {

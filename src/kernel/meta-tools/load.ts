@@ -8,7 +8,7 @@ import { describeProblems, findItem, trustIn } from '../chain/trusted-items.ts'
 import type { ItemStore, VerifiedItem } from '../items/item-store.ts'
 import type { Definition, Item, ItemType, Space } from '../items/item.ts'
 import { isProtectedSystemItem } from '../items/shadowing.ts'
-import { assertPermitted, invalidRequest, type MetaTool, onlyFlag, requiredItem } from './request.ts'
+import { assertPermitted, invalidRequest, type MetaTool, onlyFlag, permissionMark, requiredItem } from './request.ts'
 
 export interface LoadOptions {
   readonly store: ItemStore
@@ -44,6 +44,7 @@ export function createLoad({ store, spaces, authorize, keys }: LoadOptions): Met
       success: true,
       ...describe(verified),
       ...describeSignature(verified, keys),
+      ...(await permissionMark(authorize, { itemType: type, itemId: id, category: found.category }, context)),
       ...(copied === null ? {} : { copied_to: copied }),
     }
   }

@@ -94,6 +94,17 @@ export async function assertPermitted(
   )
 }
 
+/** How an item is marked that the caller may see and not use; nothing where it may. */
+export async function permissionMark(
+  authorize: Authorize | undefined,
+  item: Pick<Parameters<Authorize>[0], 'itemType' | 'itemId' | 'category'>,
+  context: ExecutionContext,
+): Promise<Readonly<Record<string, unknown>>> {
+  const question = { verb: 'search', ...item, requires: [], chainRequires: [], parameters: {}, context } as const
+  const answer = await authorize?.(question)
+  return answer === undefined || answer.permitted ? {} : { permitted: false, missing: answer.missing }
+}
+
 /** One verb of the kernel. Throws `KiwiError`; the kernel makes the envelope. */
 export type MetaTool = (
   request: MetaToolRequest,

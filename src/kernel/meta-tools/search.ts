@@ -1,8 +1,7 @@
 import type { Authorize, MetaToolRequest } from '../contract.ts'
-import type { ExecutionContext } from '../chain/primitive.ts'
 import type { ItemStore } from '../items/item-store.ts'
 import type { SearchIndex } from '../search/search-index.ts'
-import type { MetaTool } from './request.ts'
+import { type MetaTool, permissionMark } from './request.ts'
 
 export interface SearchOptions {
   readonly store: ItemStore
@@ -30,7 +29,10 @@ export function createSearch({ store, openIndex, authorize }: SearchOptions): Me
     })
     const shown = hits.slice(0, limit)
     const results = await Promise.all(
-      shown.map(async (hit) => ({ ...summary(hit), ...(await permission(authorize, hit, context)) })),
+      shown.map(async (hit) => ({
+        ...summary(hit),
+        ...(await permissionMark(authorize, { itemType: hit.type, itemId: hit.id, category: hit.category }, context)),
+      })),
     )
     return { success: true, query: request.query ?? '', count: results.length, more: hits.length > limit, results }
   }
@@ -49,23 +51,4 @@ function summary({
 }: SearchHit): Readonly<Record<string, unknown>> {
   const short = description.length > MAX_DESCRIPTION_CHARS ? `${description.slice(0, MAX_DESCRIPTION_CHARS)}…` : description
   return { type, id, space, category, description: short, version, file, available, score: Math.round(score * 1000) / 1000 }
-}
-
-async function permission(
-  authorize: Authorize | undefined,
-  hit: SearchHit,
-  context: ExecutionContext,
-): Promise<Readonly<Record<string, unknown>>> {
-  if (authorize === undefined) return {}
-  const answer = await authorize({
-    verb: 'search',
-    itemType: hit.type,
-    itemId: hit.id,
-    category: hit.category,
-    requires: [],
-    chainRequires: [],
-    parameters: {},
-    context,
-  })
-  return answer.permitted ? { permitted: true } : { permitted: false, missing: answer.missing }
 }

@@ -16,6 +16,7 @@ import { startProxy } from '../../../src/primitives/network/proxy.ts'
 import { createRuntimePrimitive } from '../../../src/primitives/runtime/runtime.ts'
 import { createSandbox } from '../../../src/primitives/sandbox/sandbox.ts'
 import { createSubprocessPrimitive } from '../../../src/primitives/subprocess/subprocess.ts'
+import { createSecretRegistry } from '../../../src/capabilities/secrets/secret-registry.ts'
 import { createSafeguards } from '../../../src/safeguards.ts'
 import { installKeyIds } from '../../../src/install-keys.ts'
 import type { Reply, ScenarioFunction } from '../../../src/scripted-model/scenario.ts'
@@ -136,7 +137,8 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     watchLive: async () => {},
   })
   const guards = createSafeguards({ projectPath, userSpace, kernel: () => kernel, threads, runKey })
-  guards.secrets.addFrom(options.secrets ?? {}, Object.keys(options.secrets ?? {}))
+  const secrets = createSecretRegistry()
+  secrets.addFrom(options.secrets ?? {}, Object.keys(options.secrets ?? {}))
   const kernel = createKernel({
     spaces: { project: join(projectPath, '.ai'), user: userSpace, system: SYSTEM },
     projectPath,
@@ -144,7 +146,7 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     primitives: [http, runtime, createSubprocessPrimitive({ sandbox, env: () => undefined })],
     env: (name, _context, { path }) => {
       const value = env[name]
-      if (value !== undefined) guards.secrets.used(name, value, path)
+      if (value !== undefined) secrets.used(name, value, path)
       return value
     },
     authorize: guards.gate.authorize,
@@ -162,7 +164,7 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     authority: guards.authority,
     hostAuthority: guards.hostAuthority,
     vocabulary: guards.vocabulary,
-    redactor: () => guards.secrets.redactor(),
+    redactor: () => secrets.redactor(),
   }
   const harness = createSafetyHarness(services, { freshAttemptDelaysMs: [0, 0] })
   const runner = options.wrapRunner?.(harness) ?? harness
