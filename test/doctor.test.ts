@@ -7,12 +7,15 @@ import { type Check, doctor, nodeVersion } from '../src/doctor.ts'
 
 function emptyFolder(t: TestContext): {
   readonly folder: string
+  readonly project: string
   readonly examine: (env?: Record<string, string>) => Promise<readonly Check[]>
 } {
   const folder = mkdtempSync(join(tmpdir(), 'kiwi-doctor-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const examine = (env = {}) => doctor({ projectPath: folder, env: { USER_SPACE: join(folder, 'user'), ...env } })
-  return { folder, examine }
+  const project = join(folder, 'project')
+  mkdirSync(project)
+  const examine = (env = {}) => doctor({ projectPath: project, env: { USER_SPACE: join(folder, 'user'), ...env } })
+  return { folder, project, examine }
 }
 
 const named = (checks: readonly Check[], name: string) => checks.filter((check) => check.name === name)
@@ -24,18 +27,20 @@ test('Node 24 is weaker than Node 26, and the check says in what', () => {
   assert.match(detail, /--permission .* network/)
 })
 
-test('what is not enforced yet is said, not passed over', async (t) => {
-  const checks = await emptyFolder(t).examine()
-  assert.deepEqual(
-    [...named(checks, 'isolation'), ...named(checks, 'permissions')].map(({ state }) => state),
-    ['weak', 'weak'],
-  )
+test('the sandbox that is in force is said, and one that is switched off is a weakness', async (t) => {
+  const { folder, examine } = emptyFolder(t)
+  const [found] = named(await examine(), 'isolation')
+  assert.match(`${found?.state} ${found?.detail}`, /^ok bubblewrap \d/)
+  mkdirSync(join(folder, 'user'))
+  writeFileSync(join(folder, 'user', 'config.yaml'), 'sandbox: none\n')
+  const [off] = named(await examine(), 'isolation')
+  assert.match(`${off?.state} ${off?.detail}`, /^weak sandbox: none/)
 })
 
 test('a file that cannot be used is named with its line and what to write', async (t) => {
-  const { folder, examine } = emptyFolder(t)
-  mkdirSync(join(folder, '.ai', 'tools'), { recursive: true })
-  writeFileSync(join(folder, '.ai', 'tools', 'broken.yaml'), 'tool_id: broken\ntool_type: http\n')
+  const { project, examine } = emptyFolder(t)
+  mkdirSync(join(project, '.ai', 'tools'), { recursive: true })
+  writeFileSync(join(project, '.ai', 'tools', 'broken.yaml'), 'tool_id: broken\ntool_type: http\n')
   const [first] = named(await examine(), 'items')
   assert.match(first?.detail ?? '', /^\.ai\/tools\/broken\.yaml:\d+:\d+ /)
   assert.notEqual(first?.fix, null)
