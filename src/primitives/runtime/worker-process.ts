@@ -171,7 +171,7 @@ function answerOf(message: Exclude<WorkerMessage, { type: 'fetch' | 'fetch_abort
     case 'loaded':
       return { kind: 'loaded', callable: message.callable }
     case 'result':
-      return { kind: 'value', value: message.value }
+      return { kind: 'value', value: message.value ?? null }
     case 'unserialisable':
       return { kind: 'unserialisable', message: message.message }
     case 'load_failed':

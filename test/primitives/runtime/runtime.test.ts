@@ -3,34 +3,39 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { createRuntimePrimitive, type RuntimeOutcome } from '../../../src/primitives/runtime/runtime.ts'
+import type { RuntimeOutcome } from '../../../src/primitives/runtime/contract.ts'
+import { createRuntimePrimitive } from '../../../src/primitives/runtime/runtime.ts'
+import { createSandbox } from '../../../src/primitives/sandbox/sandbox.ts'
 
-const primitive = createRuntimePrimitive()
+const primitive = createRuntimePrimitive({ sandbox: createSandbox({ mode: 'bubblewrap' }) })
 let folder = ''
 let files = 0
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'kiwi-runtime-'))
 })
-after(async () => await rm(folder, { recursive: true, force: true }))
+after(async () => {
+  await primitive.close()
+  await rm(folder, { recursive: true, force: true })
+})
 
 interface Call {
   readonly config?: Readonly<Record<string, unknown>>
   readonly parameters?: Readonly<Record<string, unknown>>
   readonly context?: Readonly<Record<string, unknown>>
-  readonly space?: 'project' | 'system'
   readonly onDisk?: string
   readonly path?: string
 }
 
+/** Runs a shipped tool, which is one of this process. */
 async function run(
   code: string,
-  { config = {}, parameters = {}, context = {}, space = 'project', onDisk = code, path }: Call = {},
+  { config = {}, parameters = {}, context = {}, onDisk = code, path }: Call = {},
 ): Promise<RuntimeOutcome> {
   files += 1
   const file = path ?? join(folder, `tool${files}.ts`)
   await writeFile(file, onDisk)
-  const runtimeTool = { id: 'tool', path: file, space, bytes: Buffer.from(code) }
+  const runtimeTool = { id: 'tool', path: file, space: 'system', bytes: Buffer.from(code), imports: new Map() } as const
   return await primitive.execute({ config, parameters, context: { projectPath: folder, ...context }, runtimeTool })
 }
 
@@ -52,16 +57,11 @@ test('a changed tool is loaded anew and an unchanged one is not', async () => {
   assert.deepEqual(values, [1, 2, 10])
 })
 
-test('a tool of a project gets the project folder and a signal, and nothing of the caller', async () => {
-  const context = { __auth: 'token', services: {}, __thread_id: 't' }
-  const { value } = await run('export default (_: unknown, context: object) => Object.keys(context).sort()', { context })
-  assert.deepEqual(value, ['projectPath', 'signal'])
-})
-
-test('a shipped tool gets the services of its caller', async () => {
-  const context = { services: { kiwi: { name: 'services' } }, __sinks: [] }
-  const code = 'export default (_: unknown, context: any) => [context.services.kiwi.name, "__sinks" in context]'
-  assert.deepEqual((await run(code, { context, space: 'system' })).value, ['services', false])
+test('a shipped tool gets the services of its caller, but neither its sinks nor its grant', async () => {
+  const context = { services: { kiwi: { name: 'services' } }, __sinks: [], __grant: {} }
+  const code =
+    'export default (_: unknown, context: any) => [context.services.kiwi.name, "__sinks" in context, "__grant" in context]'
+  assert.deepEqual((await run(code, { context })).value, ['services', false, false])
 })
 
 test('a late tool ends with TIMEOUT and sees its signal aborted', async () => {
@@ -74,17 +74,17 @@ test('a late tool ends with TIMEOUT and sees its signal aborted', async () => {
 
 test('a cancelled tool is not waited for', async () => {
   const controller = new AbortController()
+  const started = Promise.withResolvers<void>()
+  Reflect.set(globalThis, 'kiwiStarted', started)
   const running = run('export default () => new Promise(() => { globalThis.kiwiStarted.resolve() })', {
     context: { signal: controller.signal },
   })
-  const started = Promise.withResolvers<void>()
-  Reflect.set(globalThis, 'kiwiStarted', started)
   await started.promise
   controller.abort()
   assert.equal((await running).error?.code, 'ABORTED')
 })
 
-test('what a tool throws is thrown on unchanged', async () => {
+test('what a shipped tool throws is thrown on unchanged', async () => {
   await assert.rejects(run('export default () => { throw new RangeError("too much") }'), {
     name: 'RangeError',
     message: 'too much',
