@@ -65,7 +65,7 @@ for (const caller of CALLERS) {
   })
 
   test(`threat row 49: a fork bomb of ${caller.name} is bounded, and nothing of it is left`, async () => {
-    // Fails without --nproc for ordinary users, and for root (whom the system does not hold to it) without `isOverLimit`.
+    // Fails for root, whom the system does not hold to --nproc, without `isOverLimit`; for others without both.
     const marker = `marker-${randomUUID()}`
     await using project = await createSandboxProject(caller, {})
     const script = `: ${marker}; bomb() { bomb | bomb & }; (bomb) 2>/dev/null; for i in 1 2 3; do sleep 1 || exit 9; done; exit 9`
@@ -76,7 +76,7 @@ for (const caller of CALLERS) {
   })
 
   test(`threat row 49: a command of ${caller.name} cannot have more processes than its limit for long`, async () => {
-    // Fails without --nproc for ordinary users, and for root without `isOverLimit`.
+    // Fails for root without `isOverLimit`, for others without it and --nproc.
     await using project = await createSandboxProject(caller, {})
     const script = 'for i in $(seq 60); do sleep 30 & done 2>/dev/null; jobs -p | wc -l > count; wait'
     const config = { command: 'bash', args: ['-c', script], limits: { processes: 20 }, timeout_ms: 4_000 }
