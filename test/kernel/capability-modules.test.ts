@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createTestProject, type TestProject } from './project.ts'
 
-const MODULE = (...ids: readonly string[]): string => `export const __tool_type__ = 'capability'
+const MODULE = (...declared: readonly string[]): string => `export const __tool_type__ = 'capability'
 export const __version__ = '1.0.0'
-export const CAPABILITIES = {${ids.map((id) => ` '${id}': 'Says what it allows.'`).join(',')} } as const
+export const CAPABILITIES = {${declared.map((id) => ` '${id}': 'Says what it allows.'`).join(',')} } as const
 export const DESCRIPTION = 'x'
 `
 

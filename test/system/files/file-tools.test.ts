@@ -221,7 +221,8 @@ test('threat row 55: edit_file takes the signature out of an item, and no edit p
 test('threat row 55: a tool is not written where its caller may not modify tools', async () => {
   await using project = await createTestProject({
     authorize: async ({ verb, requires, parameters }) => {
-      const isItem = String(parameters['path']).startsWith('.ai/tools/')
+      const { path } = parameters
+      const isItem = typeof path === 'string' && path.startsWith('.ai/tools/')
       return verb === 'execute' && requires.includes('fs.write') && isItem
         ? { permitted: false, missing: ['tool.modify'], suggestion: 'Declare <modify resource="tool"/>.' }
         : { permitted: true }
@@ -232,7 +233,7 @@ test('threat row 55: a tool is not written where its caller may not modify tools
   await assert.rejects(text(project, '.ai/tools/evil.ts'), { code: 'ENOENT' })
 })
 
-// Fails without `__user_space` in the context that the kernel makes, or when a caller's own counts.
+// Fails without `__user_space` in the context that the kernel makes.
 test("threat row 55: the user's own items are closed where they lie below the project", async () => {
   await using project = await createTestProject({ userSpace: 'home/kiwi' })
   await project.write('home/kiwi/keys/install.key', 'secret')
