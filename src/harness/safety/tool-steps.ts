@@ -189,8 +189,12 @@ function denialEvents(tool: string, result: MetaToolResult): readonly NewEvent[]
 
 /** What the model reads: the tool's own value, or the error. The envelope around a value says nothing that the model did not send. */
 function shown(result: MetaToolResult): string {
-  if (!result.success) return JSON.stringify(result)
-  const { success: _success, item_type: _type, item_id: _id, ...rest } = result
+  const { sandbox, ...told } = result
+  // What a tool ran in is worth a word only where nothing held it.
+  const unheld = sandbox === 'none' ? { sandbox } : {}
+  if (!told.success) return JSON.stringify({ ...told, ...unheld })
+  const { success: _success, item_type: _type, item_id: _id, ...facts } = told
+  const rest: Readonly<Record<string, unknown>> = { ...facts, ...unheld }
   const keys = Object.keys(rest)
   const value = keys.length === 1 && keys[0] === 'result' ? rest['result'] : rest
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null')

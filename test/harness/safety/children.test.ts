@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { registryAction } from '../../../src/harness/safety/registry-actions.ts'
 import { CALL_NANO, directive, executes, openWorkshop, says } from './workshop.ts'
 import type { ScenarioFunction } from '../../../src/scripted-model/scenario.ts'
 
@@ -128,7 +129,7 @@ test('a spawn that is repeated by the same step gives the same child', async (t)
     scenario: () => ({ reply: { text: 'never' }, fault: { kind: 'stall', after_events: 1 } }),
   })
   const parent = await shop.spawn('parent')
-  const context = { __thread_id: parent, __idempotency_key: `${parent}/1/tool-0-thread_directive` }
+  const context = { ...(await shop.asThread(parent)), __idempotency_key: `${parent}/1/tool-0-thread_directive` }
   const first = await shop.call('thread_directive', { directive_name: 'child' }, context)
   const second = await shop.call('thread_directive', { directive_name: 'child' }, context)
   assert.ok(first.success && second.success)
@@ -141,10 +142,10 @@ test('a spawn that is repeated by the same step gives the same child', async (t)
 test('a thread may not act on a thread that it did not spawn', async (t) => {
   const shop = await openWorkshop(t, {
     directives: { one: directive('one'), other: directive('other') },
-    scenario: () => says('Done.'),
+    scenario: () => ({ reply: { text: 'never' }, fault: { kind: 'stall', after_events: 1 } }),
   })
-  const { thread_id: one } = await shop.run('one')
-  const { thread_id: other } = await shop.run('other')
+  const one = await shop.asThread(await shop.spawn('one'))
+  const other = await shop.spawn('other')
   for (const [tool, parameters] of [
     ['read_transcript', {}],
     ['wait_thread', {}],
@@ -152,15 +153,29 @@ test('a thread may not act on a thread that it did not spawn', async (t) => {
     ['resume_thread', {}],
     ['cancel_thread', {}],
     ['inject_message', { content: 'hi' }],
-    ['thread_registry', { action: 'get_status' }],
-    ['thread_registry', { action: 'log_event', event_type: 'note' }],
-    ['thread_registry', { action: 'update_status', status: 'killed' }],
   ] as const) {
-    const answer = await shop.call(tool, { ...parameters, thread_id: other }, { __thread_id: one })
-    assert.equal(answer.success ? 'allowed' : answer.error.code, 'PERMISSION_DENIED', tool)
+    const answer = await shop.call(tool, { ...parameters, thread_id: other }, one)
+    assert.match(JSON.stringify(answer), /PERMISSION_DENIED.*not one of its descendants/, tool)
   }
-  const query = await shop.call('thread_registry', { action: 'query' }, { __thread_id: one })
-  assert.deepEqual(query.success && (query['result'] as { threads: unknown[] }).threads, [])
+  const context = { projectPath: shop.projectPath, ...one }
+  for (const request of [
+    { action: 'get_status' },
+    { action: 'log_event', event_type: 'note' },
+    { action: 'update_status', status: 'killed' },
+  ] as const) {
+    await assert.rejects(registryAction(shop.services, context, { ...request, thread_id: other }), { code: 'PERMISSION_DENIED' })
+  }
+  const query = await registryAction(shop.services, context, { action: 'query' })
+  assert.deepEqual(query, { success: true, threads: [] })
+})
+
+test('the registry itself is closed to directives of the project, whatever tools they name', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: { one: directive('one') },
+    scenario: ({ turn }) => (turn === 1 ? executes(['thread_registry', { action: 'query' }]) : says('Done.')),
+  })
+  const row = await shop.run('one')
+  assert.deepEqual(shop.events(row.thread_id, 'permission_denied')[0]?.payload['missing'], ['registry.read', 'registry.write'])
 })
 
 test('a wait that is over before the child is says so, and the parent goes on', async (t) => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { directive, executes, openWorkshop, runtimeTool, says, USAGE } from './workshop.ts'
+import { directive, executes, openWorkshop, runtimeTool, says, USAGE, writes } from './workshop.ts'
 
 test('a directive runs to its end and its events tell the whole story in order', async (t) => {
   const shop = await openWorkshop(t, {
@@ -101,12 +101,15 @@ test('inputs of the directive and the request are in the first message', async (
 })
 
 test('four calls of one turn run at the same time and their results stand in call order', async (t) => {
-  const meet = runtimeTool(`
+  const meet = runtimeTool(
+    `
     const dir = context.projectPath + '/meeting'
     fs.mkdirSync(dir, { recursive: true })
     fs.writeFileSync(dir + '/' + params.n, '')
     while (fs.readdirSync(dir).length < 4) { context.signal.throwIfAborted(); await new Promise((r) => setTimeout(r, 5)) }
-    return 'met ' + params.n`)
+    return 'met ' + params.n`,
+    writes('meeting/**'),
+  )
   const shop = await openWorkshop(t, {
     directives: { work: directive('work') },
     tools: { meet: `import fs from 'node:fs'\n${meet}` },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { registryAction } from '../../../src/harness/safety/registry-actions.ts'
 import { directive, executes, openWorkshop, says } from './workshop.ts'
 
 test("a thread's query finds its own children however many others its tree has", async (t) => {
@@ -13,18 +14,15 @@ test("a thread's query finds its own children however many others its tree has",
         return executes(['wait_thread', { thread_ids: ids }])
       }
       if (is('parent') && turn === 1) return executes(spawn('child'))
-      if (is('parent') && turn === 2) return executes(['thread_registry', { action: 'query', limit: 1, order_by: 'created_at' }])
       return says('Done.')
     },
   })
   await shop.until(await shop.spawn('root'), 'completed')
   const [parent] = shop.threads.list({ directive_id: 'parent' })
   assert.ok(parent !== undefined)
-  const found = JSON.parse(shop.results(parent.thread_id)[1] ?? '{}') as { threads: { parent_thread_id: string }[] }
-  assert.deepEqual(
-    found.threads.map(({ parent_thread_id: above }) => above),
-    [parent.thread_id],
-  )
+  const context = { projectPath: shop.projectPath, __thread_id: parent.thread_id }
+  const found = await registryAction(shop.services, context, { action: 'query', limit: 1, order_by: 'created_at' })
+  assert.deepEqual('threads' in found && found.threads.map(({ parent_thread_id: above }) => above), [parent.thread_id])
 })
 
 function spawn(name: string): readonly [string, { readonly directive_name: string }] {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { CALL_NANO, directive, executes, openWorkshop, runtimeTool, says, USAGE } from './workshop.ts'
+import { CALL_NANO, directive, executes, openWorkshop, runtimeTool, says, USAGE, writes } from './workshop.ts'
 import type { Workshop } from './workshop.ts'
 import type { Reply, ScenarioFunction } from '../../../src/scripted-model/scenario.ts'
 import type { ThreadRow } from '../../../src/threads/threads-client.ts'
@@ -63,7 +63,6 @@ test('a cut answer is charged at the most that it can have cost', async (t) => {
 })
 
 test('what a sink of the stream lost is told by an event, and the thread goes on', async (t) => {
-  const path = 'x'.repeat(300)
   const shop = await openWorkshop(t, {
     directives: WORK,
     files: {
@@ -71,9 +70,9 @@ test('what a sink of the stream lost is told by an event, and the thread goes on
 tool_type: http
 version: '1.0.0'
 executor_id: anthropic_messages
-description: A model endpoint whose stream goes to a file that cannot be opened.
+description: A model endpoint whose stream goes to a socket that nobody listens on.
 effect: idempotent
-config: { mode: stream, body: { stream: true }, stream: { destinations: [{ type: file_sink, path: ${path} }, { type: return }] } }
+config: { mode: stream, body: { stream: true }, stream: { destinations: [{ type: websocket_sink, url: 'ws://127.0.0.1:1', config: { reconnect_attempts: 0, buffer_on_disconnect: false } }, { type: return }] } }
 parameters:
   - { name: thread_id, type: string, required: true }
 `,
@@ -85,9 +84,9 @@ parameters:
   const row = await shop.run('work')
   assert.equal(row.end_reason, 'done', JSON.stringify(row.result))
   const [loss, ...others] = shop.events(row.thread_id, 'sink_loss')
-  assert.deepEqual([loss?.payload['sink'], loss?.payload['delivered'], others.length], ['file_sink', 0, 0])
+  assert.deepEqual([loss?.payload['sink'], others.length], ['websocket_sink', 0])
   assert.ok(Number(loss?.payload['lost']) > 3)
-  assert.match(JSON.stringify(loss?.payload), /ENAMETOOLONG/)
+  assert.match(JSON.stringify(loss?.payload), /ECONNREFUSED/)
 })
 
 test('a text that was cut off stays in the conversation and the model goes on', async (t) => {
@@ -161,18 +160,19 @@ test('empty answers and refusals are bounded', async (t) => {
 /** Leaves a mark, then hangs until its host ends; a second run would return at once. */
 const ACT = `import fs from 'node:fs'
 ${runtimeTool(
-  `const file = context.projectPath + '/acts'
+  `const file = context.projectPath + '/marks/acts'
+  fs.mkdirSync(context.projectPath + '/marks', { recursive: true })
   const first = !fs.existsSync(file)
   fs.appendFileSync(file, 'x')
   if (first) await new Promise((resolve) => context.signal.addEventListener('abort', resolve))
   return 'acted'`,
-  "export const __effect__ = 'EFFECT'",
+  writes('marks/**', 'EFFECT'),
 )}`
 
 async function runAcrossRestart(shop: Workshop): Promise<ThreadRow> {
   const id = await shop.spawn('work')
   const deadline = performance.now() + 10_000
-  while (!existsSync(`${shop.projectPath}/acts`) && performance.now() < deadline)
+  while (!existsSync(`${shop.projectPath}/marks/acts`) && performance.now() < deadline)
     await new Promise((resolve) => setTimeout(resolve, 2))
   await shop.restart()
   return shop.until(id, 'completed', 'error')
@@ -185,7 +185,7 @@ test('a step that runs once and lost its host is reported as unknown and not rep
   const row = await runAcrossRestart(shop)
   assert.equal(row.end_reason, 'done', JSON.stringify(row.result))
   assert.match(shop.results(row.thread_id)[0] ?? '', /outcome of this call is unknown.*Check what happened/s)
-  assert.equal(readFileSync(`${shop.projectPath}/acts`, 'utf8'), 'x')
+  assert.equal(readFileSync(`${shop.projectPath}/marks/acts`, 'utf8'), 'x')
 })
 
 test('after a restart a repeatable step runs again, and the recorded model call neither runs nor costs again', async (t) => {
@@ -193,7 +193,7 @@ test('after a restart a repeatable step runs again, and the recorded model call 
   const row = await runAcrossRestart(shop)
   assert.deepEqual([row.end_reason, row.turn], ['done', 2])
   assert.deepEqual(shop.results(row.thread_id), ['acted'])
-  assert.equal(readFileSync(`${shop.projectPath}/acts`, 'utf8'), 'xx')
+  assert.equal(readFileSync(`${shop.projectPath}/marks/acts`, 'utf8'), 'xx')
   assert.equal(shop.model.requests().length, 2)
   assert.equal(row.total_usage['cost_nano'], 2 * CALL_NANO)
 })

@@ -69,8 +69,8 @@ export interface Workshop {
   readonly problems: unknown[]
   /** Ends the host without waiting for running steps, and starts another over the same registry. */
   restart(): Promise<void>
-  /** What the thread acts under. */
-  tokenOf(threadId: string): Promise<string>
+  /** What the running thread's own calls carry; waits until it has its token. */
+  asThread(threadId: string): Promise<Partial<ExecutionContext>>
   /** Its token chain, proven offline. */
   proof(threadId: string): Promise<TokenChain>
   /** Calls a tool like a client outside of any thread, or with this context. */
@@ -183,9 +183,13 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     engine = openEngine()
     await engine.recover()
   }
-  const tokenOf = async (threadId: string): Promise<string> => {
-    if (guards.authority === null) throw new Error('the workshop runs threads, so it has an authority')
-    return guards.authority.current(threadId)
+  const asThread: Workshop['asThread'] = async (threadId) => {
+    const deadline = performance.now() + 15_000
+    while (threads.tokens.latest(threadId) === undefined) {
+      if (performance.now() > deadline) throw new Error(`${threadId} got no token.`)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    return { __thread_id: threadId, __auth: await guards.authority?.current(threadId) }
   }
   const proof = async (threadId: string): Promise<TokenChain> =>
     verifyTokenChain(threads.tokens, threadId, {
@@ -194,7 +198,7 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
       vocabulary: await guards.vocabulary(),
     })
   const state = { projectPath, kernel, threads, services, store, bus, model, problems }
-  return { ...state, restart, tokenOf, proof, ...verbs(services) }
+  return { ...state, restart, asThread, proof, ...verbs(services) }
 }
 
 const TARGET: ModelTarget = {
@@ -308,6 +312,14 @@ export function runtimeTool(body: string, exports = "export const __effect__ = '
     'export const PARAMETERS = { type: "object", additionalProperties: true, properties: {} }',
     `export default async (params: Record<string, unknown>, context: { projectPath: string, signal: AbortSignal }): Promise<unknown> => { ${body} }`,
     '',
+  ].join('\n')
+}
+
+/** Constants of a tool that writes below `scope`; its directive must allow that too. */
+export function writes(scope: string, effect = 'pure'): string {
+  return [
+    `export const __effect__ = '${effect}'`,
+    `export const __requires__ = [{ cap: 'fs.write', scope: { path: '${scope}' } }]`,
   ].join('\n')
 }
 
