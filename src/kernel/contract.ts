@@ -55,7 +55,14 @@ export type Permission =
     }
 
 /** What is wrong with an item beyond its own form, such as a capability that no module declares. Asked when it is loaded, signed or executed. */
-export type Review = (item: Item) => Promise<readonly ItemProblem[]>
+export type Review = (item: Item) => Promise<ReviewFindings>
+
+export interface ReviewFindings {
+  /** An item with one of these does not run and is not signed. */
+  readonly problems: readonly ItemProblem[]
+  /** Shown beside the item's own. */
+  readonly warnings: readonly ItemProblem[]
+}
 
 /** Keys for items. A key id is the base64url of the raw Ed25519 public key, so a signature line names its key in full. */
 export interface SigningKeys {

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -38,9 +48,15 @@ for (const wire of ['anthropic', 'openai'] as const) {
     assert.match(report, new RegExp(`Bytes: ${18 * 'line\n'.length}\\b`, 'u'))
     assert.ok(statSync(join(cwd, row.transcript_path)).size > 0)
     const shown = await kiwi(['show', row.thread_id, '-o', 'json'], { cwd, env })
-    const { events: _events, ...kept } = JSON.parse(shown.stdout)
+    const { events: _events, capabilities, denials, ...kept } = JSON.parse(shown.stdout)
     const { report_path: _report, ...ended } = row
     assert.deepEqual(kept, ended)
+    assert.deepEqual(capabilities['fs.write'], ['reports/**'])
+    assert.deepEqual(
+      denials.map(({ missing }: { missing: string }) => missing),
+      ['fs.write "kiwi-was-here.md"', 'tool.execute "bash"'],
+    )
+    assert.equal(existsSync(join(cwd, 'kiwi-was-here.md')), false)
     assert.deepEqual(readdirSync(temporary), [])
   })
 }

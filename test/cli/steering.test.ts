@@ -35,7 +35,7 @@ async function writeDirective(name: string, cost: string): Promise<void> {
     <category>test</category>
     <model tier="fast"/>
     <cost>${cost}</cost>
-    <permissions><execute resource="tool" id="count_words"/></permissions>
+    <permissions><execute resource="kiwi-mcp" action="execute"/><execute resource="tool" id="count_words"/></permissions>
   </metadata>
   <process><step name="walk">Walk.</step></process>
 </directive>`

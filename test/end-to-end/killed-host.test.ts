@@ -17,12 +17,13 @@ export const __tool_type__ = 'runtime'
 export const __version__ = '1.0.0'
 export const __executor_id__ = 'node'
 export const __category__ = 'test'
-export const __description__ = 'Append one line to effects.log'
+export const __description__ = 'Append one line to log/effects.log'
 export const __effect__ = 'once'
+export const __requires__ = [{ cap: 'fs.write', scope: { path: 'log/**' } }]
 export const PARAMETERS = { type: 'object', required: ['line'], properties: { line: { type: 'string' } } }
 export default async function appendLine({ line }, { projectPath }) {
   await delay(5)
-  appendFileSync(projectPath + '/effects.log', line + '\\n')
+  appendFileSync(projectPath + '/log/effects.log', line + '\\n')
   await delay(5)
   return { appended: line }
 }
@@ -38,7 +39,7 @@ const DIRECTIVE = `# Append lines
     <author>test</author>
     <model tier="fast"/>
     <cost><max_turns>${TURNS + 5}</max_turns><on_exceeded>stop</on_exceeded><max_cost_usd>5</max_cost_usd></cost>
-    <permissions><execute resource="tool" id="append_line"/></permissions>
+    <permissions><execute resource="kiwi-mcp" action="execute"/><execute resource="tool" id="append_line"/><write resource="filesystem" path="log/**"/></permissions>
   </metadata>
   <process><step name="append">Append a line with append_line until you are told to stop.</step></process>
 </directive>
@@ -155,7 +156,9 @@ async function finish(kiwi: Kiwi, project: ScriptedProject, lives: readonly Life
 }
 
 function assertEffects(kiwi: Kiwi, project: ScriptedProject, lives: readonly Life[]): void {
-  const lines = readFileSync(join(project.path, 'effects.log'), 'utf8').trimEnd().split('\n')
+  const lines = readFileSync(join(project.path, 'log', 'effects.log'), 'utf8')
+    .trimEnd()
+    .split('\n')
   assert.equal(new Set(lines).size, lines.length, 'no effect happened twice')
   for (const { id, marker } of lives) {
     const results = kiwi

@@ -15,7 +15,8 @@ function createReview(): { readonly review: Review; readonly asked: string[] } {
       asked.push(id)
       const bad =
         state.kind === 'available' && state.definition.kind === 'tool' && state.definition.requires.includes('bad.thing')
-      return bad ? [{ file, line: 6, column: 12, reason: 'no module declares `bad.thing`', fix: 'Remove it.' }] : []
+      const problem = { file, line: 6, column: 12, reason: 'no module declares `bad.thing`', fix: 'Remove it.' }
+      return { problems: bad ? [problem] : [], warnings: [] }
     },
   }
 }
@@ -33,7 +34,9 @@ test('an item that the review rejects is not signed, and its problems are told',
 test('a signed item that the review rejects does not execute, alone or as a link', async () => {
   const { review } = createReview()
   let isAsked = false
-  await using project = await createTestProject({ review: async (item) => (isAsked ? await review(item) : []) })
+  await using project = await createTestProject({
+    review: async (item) => (isAsked ? await review(item) : { problems: [], warnings: [] }),
+  })
   await project.item('tools/mine.yaml', TOOL('bad.thing'))
   await project.item('tools/outer.yaml', TOOL('').replace('mine', 'outer').replace('list_files', 'mine'))
   isAsked = true
@@ -76,4 +79,17 @@ test('an item is not used when its review fails', async () => {
     },
   })
   assert.equal(errorOf(await project.execute('list_files')).message, 'no vocabulary')
+})
+
+test('what the review only warns of is told when the item is signed and loaded, and the item runs', async () => {
+  const warning = { file: '.ai/tools/mine.yaml', line: 2, column: 1, reason: 'an old name', fix: 'Use the new one.' }
+  await using project = await createTestProject({
+    review: async ({ id }) => ({ problems: [], warnings: id === 'mine' ? [warning] : [] }),
+  })
+  await project.item('tools/mine.yaml', TOOL(''))
+  valueOf(await project.execute('mine'))
+  const loaded = (await project.kernel.load({ item_type: 'tool', item_id: 'mine' })) as Record<string, unknown>
+  const signed = (await project.kernel.sign({ item_type: 'tool', item_id: 'mine' })) as Record<string, unknown>
+  const told = ['.ai/tools/mine.yaml:2:1: an old name. Use the new one.']
+  assert.deepEqual([loaded['available'], loaded['warnings'], signed['warnings']], [true, told, told])
 })

@@ -1,4 +1,4 @@
-import type { Review } from '../../kernel/contract.ts'
+import type { Review, ReviewFindings } from '../../kernel/contract.ts'
 import { isJsonObject } from '../../kernel/items/field-reader.ts'
 import type { Item, ItemProblem, Requirement, ToolDefinition } from '../../kernel/items/item.ts'
 import { suggestName } from '../../kernel/items/nearest-name.ts'
@@ -9,24 +9,31 @@ import type { ScopeLanguage } from '../scopes/scope-sets.ts'
 import { declaredGrants } from './declared-grants.ts'
 import { namedCapability, scopeKeys } from './vocabulary.ts'
 
+const NOTHING: ReviewFindings = { problems: [], warnings: [] }
+
 /**
  * The kernel's `review` port: what is wrong with the permissions of a directive, and with what a tool requires. A tool may require what is
- * system-only; then no other directive can call it.
+ * system-only; then no other directive can call it. What a directive can hardly mean is a warning.
  */
 export function createReview({ vocabulary }: { readonly vocabulary: () => Promise<Vocabulary> }): Review {
   return async (item) => {
-    if (item.state.kind !== 'available') return []
+    if (item.state.kind !== 'available') return NOTHING
     const { definition } = item.state
     switch (definition.kind) {
       case 'directive':
-        if (definition.permissions === null) return []
-        return declaredGrants(definition, await vocabulary(), { space: item.space, file: item.file }).problems
+        if (definition.permissions === null) return NOTHING
+        return findingsOf(declaredGrants(definition, await vocabulary(), { space: item.space, file: item.file }))
       case 'tool':
-        return definition.requires.length === 0 ? [] : requirementProblems(item, definition, await vocabulary())
+        if (definition.requires.length === 0) return NOTHING
+        return { problems: requirementProblems(item, definition, await vocabulary()), warnings: [] }
       case 'knowledge':
-        return []
+        return NOTHING
     }
   }
+}
+
+function findingsOf({ problems, warnings }: ReviewFindings): ReviewFindings {
+  return { problems, warnings }
 }
 
 /** What is wrong with the `requires` of a tool. */

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { openHandedFile } from './handed-file.ts'
 
@@ -63,7 +64,7 @@ function isAlive(pid: number | null): boolean {
 
 function countInside(pid: number): number | null {
   try {
-    return readdirSync(`/proc/${pid}/root/proc`).filter((name) => /^\d+$/.test(name)).length
+    return readdirSync(join('/proc', String(pid), 'root', 'proc')).filter((name) => /^\d+$/.test(name)).length
   } catch {
     return null
   }

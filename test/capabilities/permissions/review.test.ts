@@ -7,21 +7,23 @@ import { FIRST_LINE, SHIPPED, directiveWith } from './shipped-vocabulary.ts'
 
 const review = createReview({ vocabulary: () => Promise.resolve(SHIPPED) })
 
+const NOTHING = { problems: [], warnings: [] }
+
 function itemOf(definition: Definition, space: Space = 'project'): Item {
   const base = { id: 'x', space, category: '', description: '', version: null, path: '/nowhere/x', warnings: [] }
   return { ...base, type: definition.kind, file: '.ai/x', state: { kind: 'available', definition } }
 }
 
-function reviewTool(requires: string, primitive = false): Promise<readonly ItemProblem[]> {
+async function reviewTool(requires: string, primitive = false): Promise<readonly ItemProblem[]> {
   const kind = primitive
     ? 'tool_type: primitive\nconfig_schema: {type: object, properties: {command: {type: string}}}'
     : 'tool_type: runtime\nexecutor_id: node\nparameters: [{name: path, type: string}, {name: host, type: string}, {name: port, type: integer}]'
   const tool = parseTool('x.yaml', `tool_id: x\n${kind}\nversion: 1.0.0\ndescription: X\nrequires: ${requires}\n`)
-  return review(itemOf(tool))
+  return (await review(itemOf(tool))).problems
 }
 
 test('a directive is reviewed with its file and the line of the entry', async () => {
-  const problems = await review(
+  const { problems } = await review(
     itemOf(directiveWith('<execute resource="shell"/>\n<execute resource="registry" action="write"/>')),
   )
   assert.deepEqual(
@@ -32,13 +34,14 @@ test('a directive is reviewed with its file and the line of the entry', async ()
 })
 
 test('a shipped directive may ask for what is system-only', async () => {
-  assert.deepEqual(await review(itemOf(directiveWith('<execute resource="registry" action="write"/>'), 'system')), [])
+  const { problems } = await review(itemOf(directiveWith('<execute resource="registry" action="write"/>'), 'system'))
+  assert.deepEqual(problems, [])
 })
 
 test('an item that requires and declares nothing is reviewed without looking for capabilities', async () => {
   const careless = createReview({ vocabulary: () => Promise.reject(new Error('asked')) })
-  assert.deepEqual(await careless(itemOf(parseKnowledgeText('x.md', '---\ntitle: X\n---\nText.\n'))), [])
-  assert.deepEqual(await careless({ ...itemOf(directiveWith('')), state: { kind: 'unavailable', problems: [] } }), [])
+  assert.deepEqual(await careless(itemOf(parseKnowledgeText('x.md', '---\ntitle: X\n---\nText.\n'))), NOTHING)
+  assert.deepEqual(await careless({ ...itemOf(directiveWith('')), state: { kind: 'unavailable', problems: [] } }), NOTHING)
 })
 
 for (const requires of [
@@ -83,4 +86,10 @@ test('the scope of a primitive names what its configuration has', async () => {
   assert.deepEqual(await reviewTool('[{cap: tool.execute, scope: {id: "{command}"}}]', true), [])
   const [problem] = await reviewTool('[{cap: tool.execute, scope: {id: "{path}"}}]', true)
   assert.match(problem?.reason ?? '', /no parameter/)
+})
+
+test('a directive that names tools and may not call execute is a warning with the line to add', async () => {
+  const { problems, warnings } = await review(itemOf(directiveWith('<execute resource="tool" id="read_file"/>')))
+  assert.deepEqual([problems, warnings.length], [[], 1])
+  assert.match(warnings[0]?.fix ?? '', /resource="kiwi-mcp" action="execute"/)
 })
