@@ -60,7 +60,12 @@ async function isolation(options: KiwiOptions): Promise<readonly Check[]> {
   switch (found.kind) {
     case 'available':
       return [
-        { name, state: 'ok', detail: `bubblewrap ${found.version}: commands and tools of the project and the user run in it`, fix: null },
+        {
+          name,
+          state: 'ok',
+          detail: `bubblewrap ${found.version}: commands and tools of the project and the user run in it`,
+          fix: null,
+        },
       ]
     case 'off':
       return [
