@@ -32,6 +32,9 @@ async function executeItem({ name, arguments: input }: ToolCall, projectPath: st
   const given: Readonly<Record<string, unknown>> = JSON.parse(JSON.stringify(input['parameters']))
   const path = String(given['path'])
   const itemId = typeof input['item_id'] === 'string' ? input['item_id'] : ''
+  // What a thread's gate says to a call beyond its directive.
+  if (itemId === 'bash' || (itemId === 'write_file' && !path.startsWith('reports/')))
+    return { success: false, error: { code: 'PERMISSION_DENIED', message: `${itemId} is not permitted` } }
   const result = await runFileTool(itemId, { ...given, path }, projectPath)
   return { success: true, item_type: 'tool', item_id: itemId, result }
 }
@@ -95,7 +98,7 @@ for (const wire of ['anthropic_messages', 'openai_chat'] as const) {
     const project = await projectOf(context, files)
     const result = await runDemo(context, wire, project)
     const report = await readFile(join(project, 'reports', 'kiwi-report.md'), 'utf8')
-    assert.deepEqual([result.end, result.turns], ['done', 11])
+    assert.deepEqual([result.end, result.turns], ['done', 12])
     assert.match(report, /- Files: 7\n- Bytes: 44\n/)
     assert.match(report, /- Files read: 4\n- Bytes of the files read: 25\n/)
     assert.match(report, /\| a\.txt \| 8 \| 2 \|\n\| b\.md \| 4 \| 1 \|\n\| c\.json \| 3 \| 1 \|\n\| d\.ts \| 10 \| 1 \|\n/)
