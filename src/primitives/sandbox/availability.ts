@@ -48,6 +48,11 @@ export async function probeSandbox(programs: SandboxPrograms): Promise<SandboxAv
 }
 
 /** Where the two programs are that every command goes through. */
+/** Where the sandbox's own programs are looked for. A host may be started with an environment that names no folder at all. */
+export function searchPath(): string {
+  return process.env['PATH'] || '/usr/local/bin:/usr/bin:/bin'
+}
+
 export interface SandboxPrograms {
   readonly bwrap: string
   readonly prlimit: string
@@ -57,7 +62,7 @@ type Output = { readonly kind: 'ran' | 'failed' | 'absent'; readonly text: strin
 
 async function output(command: string, args: readonly string[]): Promise<Output> {
   return await new Promise((resolve) => {
-    execFile(command, args, { timeout: PROBE_TIMEOUT_MS, env: { PATH: process.env['PATH'] } }, (error, stdout, stderr) => {
+    execFile(command, args, { timeout: PROBE_TIMEOUT_MS, env: { PATH: searchPath() } }, (error, stdout, stderr) => {
       if (error === null) resolve({ kind: 'ran', text: stdout.trim() })
       else if (codeOf(error) === 'ENOENT') resolve({ kind: 'absent', text: '' })
       else resolve({ kind: 'failed', text: (stderr.trim() || error.message).slice(0, 300) })

@@ -8,7 +8,7 @@
  */
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import { probeSandbox, type SandboxPrograms } from './availability.ts'
+import { probeSandbox, type SandboxPrograms, searchPath } from './availability.ts'
 import { type ClosedEntries, createClosedEntries } from './closed-entries.ts'
 import {
   type Sandbox,
@@ -199,7 +199,7 @@ function outerCommand({ command, parts, args, view, opened }: OuterParts): Wrapp
       network?.launcher ?? [],
       ['/usr/bin/prlimit', ...innerLimits(limits), '--', command.command, ...command.args],
     ].flat(),
-    env: { PATH: process.env['PATH'] ?? '', LANG: 'C' },
+    env: { PATH: searchPath(), LANG: 'C' },
     cwd: '/',
     inherit: descriptors.inherit,
     mode: 'bubblewrap',
