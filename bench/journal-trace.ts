@@ -2,6 +2,7 @@
  * The journal writes of one thread, as they were really made: recorded from our own run, replayed by the floor. So the floor writes the
  * same rows in the same number of transactions whatever the engine's tables look like, and pays for nothing else.
  */
+import { randomUUID } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { DatabaseSync, type SQLInputValue, StatementSync } from 'node:sqlite'
 import { deserialize, serialize } from 'node:v8'
@@ -16,8 +17,12 @@ interface TracedStatement {
 
 export interface JournalTrace {
   readonly threadId: string
+  /** Ids of its tokens, which each replay makes anew as it does the thread's. */
+  readonly tokenIds: readonly string[]
   /** Statements that make the tables, and the journal mode. */
   readonly schema: readonly string[]
+  /** Rows that no thread wrote and that its own refer to: the keys of the host's run. */
+  readonly hostRows: readonly TracedStatement[]
   readonly transactions: readonly (readonly TracedStatement[])[]
 }
 
@@ -62,7 +67,7 @@ export function startRecording(): Recorder {
       const { exec, ...verbs } = original
       Object.assign(statement, verbs)
       Object.assign(database, { exec })
-      return { threadId, schema: schemaOf(databasePath), transactions }
+      return { threadId, transactions, ...readDatabase(databasePath, threadId) }
     },
   }
 }
@@ -71,11 +76,27 @@ function methods(owner: object, names: readonly string[]): Record<string, Callab
   return Object.fromEntries(names.map((name) => [name, Reflect.get(owner, name)]))
 }
 
-function schemaOf(databasePath: string): readonly string[] {
-  const database = new DatabaseSync(databasePath, { readOnly: true })
+function readDatabase(path: string, threadId: string): Pick<JournalTrace, 'schema' | 'hostRows' | 'tokenIds'> {
+  const database = new DatabaseSync(path, { readOnly: true })
+  const texts = (sql: string, ...args: Arguments): readonly string[] =>
+    database
+      .prepare(sql)
+      .all(...args)
+      .map((row) => String(Object.values(row)[0]))
   try {
-    const rows = database.prepare(`SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'`).all()
-    return rows.map((row) => String(row['sql']))
+    return {
+      schema: texts(`SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'`),
+      hostRows: database
+        .prepare('SELECT * FROM token_keys')
+        .all()
+        .map((row) => ({
+          sql: `INSERT INTO token_keys VALUES (${Object.keys(row)
+            .map(() => '?')
+            .join(', ')})`,
+          args: Object.values(row),
+        })),
+      tokenIds: texts('SELECT jti FROM tokens WHERE thread_id = ?', threadId),
+    }
   } finally {
     database.close()
   }
@@ -106,6 +127,7 @@ export function openReplayStore(path: string, trace: JournalTrace): ReplayStore 
   database.exec('PRAGMA journal_mode=WAL')
   database.exec('PRAGMA synchronous=NORMAL')
   for (const sql of trace.schema) database.exec(sql)
+  for (const { sql, args } of trace.hostRows) database.prepare(sql).run(...args)
   const statements = new Map<string, StatementSync>()
 
   function prepared(sql: string): StatementSync {
@@ -134,7 +156,13 @@ export function openReplayStore(path: string, trace: JournalTrace): ReplayStore 
   }
 }
 
-function rename({ threadId: recorded, transactions }: JournalTrace, threadId: string): readonly (readonly TracedStatement[])[] {
-  const swap = (value: SQLInputValue): SQLInputValue => (typeof value === 'string' ? value.replaceAll(recorded, threadId) : value)
-  return transactions.map((statements) => statements.map(({ sql, args }) => ({ sql, args: args.map(swap) })))
+function rename(trace: JournalTrace, threadId: string): readonly (readonly TracedStatement[])[] {
+  const names = new Map([[trace.threadId, threadId], ...trace.tokenIds.map((id) => [id, randomUUID()] as const)])
+  const swap = (value: SQLInputValue): SQLInputValue => {
+    if (typeof value !== 'string') return value
+    let text = value
+    for (const [recorded, own] of names) text = text.replaceAll(recorded, own)
+    return text
+  }
+  return trace.transactions.map((statements) => statements.map(({ sql, args }) => ({ sql, args: args.map(swap) })))
 }

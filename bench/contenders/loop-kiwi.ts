@@ -57,7 +57,9 @@ export default async function benchNote({ path }: { path: string }): Promise<str
 `,
 }
 
-export const create: CreateContender = async (folder) => {
+export const create: CreateContender = async (base) => {
+  // Beside the user space, whose keys may not lie inside of a project.
+  const folder = join(base, 'project')
   for (const [path, text] of Object.entries(FILES)) {
     mkdirSync(dirname(join(folder, path)), { recursive: true })
     if (!existsSync(join(folder, path))) writeFileSync(join(folder, path), text)
@@ -81,8 +83,8 @@ interface Running {
 async function start(folder: string, { url }: Task): Promise<Running> {
   const env = {
     PATH: process.env['PATH'] ?? '',
-    HOME: folder,
-    USER_SPACE: join(folder, 'user'),
+    HOME: dirname(folder),
+    USER_SPACE: join(dirname(folder), 'user'),
     ANTHROPIC_BASE_URL: url.replace(/note$/, 'execute'),
     ANTHROPIC_API_KEY: 'bench-key',
     KIWI_MODEL: MODEL,
