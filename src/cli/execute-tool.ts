@@ -20,6 +20,8 @@ export function printResult(context: CliContext, result: MetaToolResult, text: (
     context.output.data(result, () => text(result))
     return EXIT.ok
   }
+  // What a failed tool gave all the same, such as the output of a command; JSON has it beside the error.
+  if (!context.output.json && result.result !== undefined) context.output.data(result.result, () => text(result))
   context.output.failure(result)
   return exitCodeOfError(result.error.code)
 }

@@ -60,6 +60,13 @@ test('words that are no JSON are answered with the form of the option that was u
   assert.match(stderr, /→ Write it as --params '\{"name": "value"\}'\./u)
 })
 
+test('what a failed command printed is shown before the error', async () => {
+  const { code, stdout, stderr } = await run('execute', 'tool', 'bash', '-p', 'command=echo half; exit 3')
+  assert.equal(code, 1)
+  assert.deepEqual([JSON.parse(stdout).stdout, JSON.parse(stdout).exit_code], ['half\n', 3])
+  assert.match(stderr, /ended with exit code 3/u)
+})
+
 test('search without words lists what there is, and says when there is more', async () => {
   const [all, two, none] = await Promise.all([
     run('search', '--type', 'knowledge', '--source', 'system', '-o', 'json'),
