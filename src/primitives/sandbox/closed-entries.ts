@@ -28,6 +28,7 @@ export interface ClosedEntries {
   below(bases: readonly (readonly string[])[]): Promise<readonly ClosedEntry[]>
 }
 
+const SPACE = '.ai'
 const MAX_ENTRIES = 200_000
 const ENTRIES_PER_SLICE = 2_000
 const MAX_REMEMBERED_FOLDERS = 20_000
@@ -124,7 +125,8 @@ function closureOf(
   // A socket reaches whoever listens on it, whatever network the command has; a pipe likewise.
   if (entry.isSocket() || entry.isFIFO()) return 'gone'
   if (hidden.includes([root, ...path].join('/'))) return 'gone'
-  return path.length === 1 && denialOf(path, 'write') !== null ? 'frozen' : null
+  // At any depth: `sub/.ai` decides what is done in another project.
+  return path.at(-1)?.toLowerCase() === SPACE ? 'frozen' : null
 }
 
 function typeOf(entry: Dirent): ClosedEntry['type'] {

@@ -2,7 +2,7 @@
  * What of the project a command sees, as arguments of bubblewrap.
  *
  * M1. What is mounted was opened first, without following a link, and bubblewrap mounts what was opened.
- * M2. The deny list wins, also inside a granted tree; `.ai` is never writable.
+ * M2. The deny list wins, also inside a granted tree; no `.ai` is ever writable, that of a project further down neither.
  * M3. Only what a scope names: a folder is mounted with all that is in it for a tree alone.
  */
 import { closeSync, constants, fstatSync, openSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs'
@@ -54,7 +54,7 @@ export async function planProjectView(options: ProjectViewOptions): Promise<Proj
   if (plan.writable.some((base) => base.length === 0)) freezeItems(plan, root)
   const closed = await closedEntries.below(outermost(plan.trees))
   return {
-    args: [...plan.args, ...closing(closed)],
+    args: [...plan.args, ...closing(plan, closed)],
     writable: outermost(plan.writable),
     closed,
     removeScaffold: () => scaffold.toReversed().forEach((remove) => remove()),
@@ -142,16 +142,20 @@ function mountSingle(
     return
   }
   if (!entry.stats.isFile()) return closeSync(entry.fd)
-  plan.singleFiles += 1
-  if (plan.singleFiles > MAX_SINGLE_FILES) {
-    closeSync(entry.fd)
-    throw new SandboxError(
-      'LIMIT_EXCEEDED',
-      `More than ${MAX_SINGLE_FILES} single files are granted. Grant the folder as a whole ("folder/**") or fewer files.`,
-    )
-  }
+  countSingle(plan, entry)
   // Another name of the same file may lie anywhere, so writing it could change a file elsewhere.
   bind(plan, path, { entry, write: write && entry.stats.nlink === 1 })
+}
+
+/** Each takes a descriptor. @throws {SandboxError} LIMIT_EXCEEDED; then the entry is closed. */
+function countSingle(plan: Plan, { fd }: ProjectEntry): void {
+  plan.singleFiles += 1
+  if (plan.singleFiles <= MAX_SINGLE_FILES) return
+  closeSync(fd)
+  throw new SandboxError(
+    'LIMIT_EXCEEDED',
+    `More than ${MAX_SINGLE_FILES} single files (or nested .ai folders) are granted. Grant the folder as a whole ("folder/**"), or fewer.`,
+  )
 }
 
 function bind(
@@ -222,19 +226,39 @@ function takeAway(
 
 const bigStats = (fd: number): { ino: bigint; size: bigint; mtimeNs: bigint } => fstatSync(fd, { bigint: true })
 
-function closing(closed: readonly ClosedEntry[]): readonly string[] {
-  // `.ai` itself was mounted read-only; a name that differs only in case is nothing that anyone needs.
-  const masked = closed.filter(({ as, type, path }) => (as === 'gone' || path[0] !== '.ai') && type !== 'link')
-  if (masked.length > MAX_CLOSED) {
+function closing(plan: Plan, all: readonly ClosedEntry[]): readonly string[] {
+  // The project's own `.ai` was mounted read-only.
+  const closed = all.filter(({ as, type, path }) => (as === 'gone' || path.join('/') !== '.ai') && type !== 'link')
+  if (closed.length > MAX_CLOSED) {
     throw new SandboxError(
       'LIMIT_EXCEEDED',
-      `The granted folders hold ${masked.length} things that must stay closed (such as .git and .env), more than ${MAX_CLOSED}. Grant a narrower path.`,
+      `The granted folders hold ${closed.length} things that must stay closed (such as .git and .env), more than ${MAX_CLOSED}. Grant a narrower path.`,
     )
   }
-  return masked.flatMap(({ path, type }) => {
-    const place = inside(path)
-    return type === 'folder' ? ['--tmpfs', place, '--remount-ro', place] : ['--ro-bind', '/dev/null', place]
+  return closed.flatMap(({ path, type, as }) => {
+    // A name that differs only in case is nothing that anyone needs.
+    const frozen = as === 'frozen' && type === 'folder' && path.at(-1) === '.ai'
+    return frozen ? readOnly(plan, path) : masked(path, type)
   })
+}
+
+function masked(path: readonly string[], type: ClosedEntry['type']): readonly string[] {
+  const place = inside(path)
+  return type === 'folder' ? ['--tmpfs', place, '--remount-ro', place] : ['--ro-bind', '/dev/null', place]
+}
+
+/** A folder inside a tree: as it is, and not to be written where the tree is. */
+function readOnly(plan: Plan, path: readonly string[]): readonly string[] {
+  if (!plan.writable.some((base) => startsWith(path, base))) return []
+  const entry = openEntry(plan.root, path, { create: false })
+  // Gone or another thing since it was looked at.
+  if (entry === null) return []
+  if (!entry.stats.isDirectory()) {
+    closeSync(entry.fd)
+    return masked(path, 'file')
+  }
+  countSingle(plan, entry)
+  return ['--ro-bind-fd', plan.descriptors.hand(entry.fd), inside(path)]
 }
 
 /** Without those that lie in another one. */

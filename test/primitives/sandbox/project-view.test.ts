@@ -61,6 +61,16 @@ for (const caller of CALLERS) {
     )
   })
 
+  test(`a command of ${caller.name} reads the .ai folder of a project further down, and neither changes it nor makes one`, async () => {
+    await using project = await createSandboxProject(caller, { 'sub/.ai/AGENTS.md': 'obey', 'sub/a': '', 'sub/.ai/keys/k': 'x' })
+    const script = `cat sub/.ai/AGENTS.md; ls sub/.ai/keys; for f in sub/.ai/AGENTS.md sub/.ai/new; do echo evil > $f || echo refused; done
+      mv sub/.ai sub/x || echo refused; mkdir -p other/.ai && echo evil > other/.ai/AGENTS.md; mv sub moved`
+    assert.equal(outputOf(await run(project.root, script, { write: [tree()] })), 'obeyrefused\nrefused\nrefused\n')
+    assert.equal(await project.read('moved/.ai/AGENTS.md'), 'obey')
+    const [aside = '', ...others] = await project.names('other')
+    assert.deepEqual([/^refused-\w+\.ai$/.test(aside), others], [true, []])
+  })
+
   test(`a write scope inside a read scope of ${caller.name} can be written and its surroundings cannot`, async () => {
     await using project = await createSandboxProject(caller, FILES)
     const script = 'echo new > src/deep/new.ts; rm src/deep/c.ts; echo x > src/a.ts || echo refused'
