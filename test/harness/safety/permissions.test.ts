@@ -254,6 +254,9 @@ test('threat row 1: a model that obeys injected text reaches neither the file no
   assert.deepEqual(denials(shop, row.thread_id).at(-1), { tool: 'http_client', missing: [`net.http "${host}"`] })
   assert.equal(denials(shop, row.thread_id).length, 2)
   assert.equal(evil.received(), 0)
+  // Denied by the gate, and not only further on by the guard of the connection.
+  const told = JSON.parse(shop.results(row.thread_id).at(-1) ?? '') as { error: { code: string } }
+  assert.equal(told.error.code, 'PERMISSION_DENIED')
   assert.doesNotMatch(JSON.stringify(shop.results(row.thread_id)), /correct-horse/)
 })
 
