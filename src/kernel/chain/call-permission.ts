@@ -21,6 +21,25 @@ export interface CallReach {
 }
 
 /**
+ * What the sink of a project or a user may reach. The destination of a signed file is its owner's: that sink gets what it requires on the
+ * operator's authority, whoever calls, and nothing of it goes to the tool. A destination that the caller shaped reaches what the call may;
+ * the host's own calls have no grant, and act for the operator too.
+ *
+ * @throws {KiwiError} as `askForPart`.
+ */
+export async function sinkGrant(
+  authorize: Authorize | undefined,
+  part: CallPart,
+  { chain, context, isFixed }: Pick<CallReach, 'chain' | 'context'> & { readonly isFixed: boolean },
+): Promise<Grant | undefined> {
+  const { __grant: ofTheCall, projectPath } = context
+  if (!isFixed && ofTheCall !== undefined) return ofTheCall
+  const grant = await askForPart(authorize, part, { chain, chainRequires: part.requires, context: { projectPath } })
+  // It ends with whoever called.
+  return grant === undefined || ofTheCall === undefined ? grant : { ...grant, isLive: ofTheCall.isLive }
+}
+
+/**
  * Asks for one part of a call and gives the grant of the whole call, when there is one. Without a port everything is permitted.
  *
  * @throws {KiwiError} PERMISSION_DENIED, or the code of the answer, with the fact `missing`.

@@ -22,8 +22,13 @@ export interface CallPlan {
   readonly primitiveRequires: readonly Requirement[]
   /** What all links require together. */
   readonly chainRequires: readonly Requirement[]
-  /** Renders, under `stream.destinations`, those sink destinations that take no parameter: they stand in signed files as they are. */
+  /**
+   * Renders, under `stream.destinations`, those sink destinations that take no parameter: they stand in signed files as they are. None in
+   * the chain of an `mcp_tool`, because the key of a connector may have signed that, which vouches for the tools of one server alone.
+   */
   readonly fixedDestinations: CompiledTemplate | null
+  /** Whether the primitive streams into sinks: its schema knows `stream`. */
+  readonly streams: boolean
   /** The runtime tool behind the leaf, when another link stands before it: it has parameters of its own, and requires things of those. */
   readonly wrapped: { readonly module: Link; readonly requires: readonly Requirement[] } | null
   readonly isOptional: (parameter: string) => boolean
@@ -52,7 +57,8 @@ export function planCall(chain: Chain): CallPlan {
     requires: unionOfRequirements((module === undefined ? before : before.slice(0, at)).map(requirementsOf)),
     primitiveRequires: chain.primitive.tool.requires,
     chainRequires: unionOfRequirements(chain.links.map(requirementsOf)),
-    fixedDestinations: compileFixedDestinations(config),
+    fixedDestinations: chain.links.some(({ tool }) => tool.toolType === 'mcp_tool') ? null : compileFixedDestinations(config),
+    streams: streamsInto(chain),
     wrapped: module === undefined ? null : { module, requires: unionOfRequirements(before.slice(at).map(requirementsOf)) },
     isOptional: (name) => Object.hasOwn(properties, name) && !required.has(name),
   }
@@ -69,6 +75,7 @@ function planDirect(chain: Chain): CallPlan {
     primitiveRequires: [],
     chainRequires: requires,
     fixedDestinations: null,
+    streams: streamsInto(chain),
     wrapped: null,
     isOptional: () => false,
   }
@@ -77,6 +84,10 @@ function planDirect(chain: Chain): CallPlan {
 /** Each requirement once, in the order of the first that names it. */
 export function unionOfRequirements(lists: readonly (readonly Requirement[])[]): readonly Requirement[] {
   return [...new Map(lists.flat().map((requirement) => [JSON.stringify(requirement), requirement])).values()]
+}
+
+function streamsInto({ primitive }: Chain): boolean {
+  return Object.hasOwn(mapOf(primitive.tool.configSchema?.['properties']), 'stream')
 }
 
 function requirementsOf({ tool }: Link): readonly Requirement[] {

@@ -14,7 +14,7 @@ import { KiwiError } from '../errors.ts'
 import type { Item, Requirement } from '../items/item.ts'
 import { TemplateError } from '../template/placeholder.ts'
 import type { TemplateScope } from '../template/template.ts'
-import { askForPart, type CallPart } from './call-permission.ts'
+import { askForPart, type CallPart, sinkGrant } from './call-permission.ts'
 import { type CallPlan, configError, planCall, unionOfRequirements } from './call-plan.ts'
 import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
 import type { ExecutionContext, Primitive, PrimitiveCall, PrimitiveOutcome } from './primitive.ts'
@@ -85,7 +85,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
     const envOf: TemplateScope['env'] = (name, path) => env(name, context, { path })
     const config = await renderedConfig(validation, plan, { parameters, env: envOf })
     const isFixed = fixedDestinationsOf(plan, envOf)
-    const sinks = await shapedSinks(items, chain, { config, isFixed })
+    const sinks = await shapedSinks(items, plan, { config, isFixed })
     const inner =
       wrapped === null ? parameters : await wrappedParameters(validation, chain, { module: wrapped.module, config, parameters })
     const runtime = wrapped?.module ?? (chain.leaf.tool.module ? chain.leaf : null)
@@ -115,8 +115,8 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
         const primitive = primitives.find(({ id }) => id === plan.chain.primitive.id)
         if (primitive === undefined) throw missingPrimitive(plan.chain)
         const prepared = await prepare(plan, given, context)
-        if (prepared.call.config['mode'] === 'stream') {
-          sinks = [...(await sinksOf({ items, openSink }, plan.chain, prepared)), ...sinks]
+        if (plan.streams && prepared.call.config['mode'] === 'stream') {
+          sinks = [...(await sinksOf({ items, openSink, authorize }, plan.chain, prepared)), ...sinks]
           taken = true
         }
         return await run(primitive, plan.chain, { ...prepared.call, sinks: taken ? sinks : [] })
@@ -198,10 +198,10 @@ function fixedDestinationsOf({ fixedDestinations }: CallPlan, env: TemplateScope
 /** The sinks that are the caller's doing, each as a call of its tool. */
 async function shapedSinks(
   items: TrustedItems,
-  chain: Chain,
+  { chain, streams }: CallPlan,
   { config, isFixed }: { readonly config: JsonObject; readonly isFixed: SinkScope['isFixed'] },
 ): Promise<readonly CallPart[]> {
-  if (config['mode'] !== 'stream') return []
+  if (!streams || config['mode'] !== 'stream') return []
   try {
     const calls = await sinkCalls(items, config, isFixed)
     return calls.map(({ item, requires, options }) => ({ item, requires, parameters: options }))
@@ -268,12 +268,23 @@ function runtimeToolOf({ id, verified: { item, bytes, imports } }: Link): NonNul
 }
 
 async function sinksOf(
-  { items, openSink }: { readonly items: TrustedItems; readonly openSink: Primitive['openSink'] | undefined },
+  {
+    items,
+    openSink,
+    authorize,
+  }: Pick<ExecutorOptions, 'items' | 'authorize'> & { readonly openSink: Primitive['openSink'] | undefined },
   chain: Chain,
-  { call, isFixed }: PreparedCall,
+  { call: { config, context }, isFixed }: PreparedCall,
 ): Promise<readonly AttachedSink[]> {
+  const reach = { chain: chain.ids, context }
   try {
-    return await makeSinks(items, call.config, { context: call.context, isFixed, openSink })
+    return await makeSinks(items, config, {
+      context,
+      isFixed,
+      openSink,
+      grantFor: async ({ options: parameters, ...part }, destination) =>
+        await sinkGrant(authorize, { ...part, parameters }, { ...reach, ...destination }),
+    })
   } catch (error) {
     throw error instanceof KiwiError ? destinationError(chain, error) : error
   }

@@ -59,6 +59,8 @@ export interface SinkScope {
   readonly isFixed: (destination: JsonObject) => boolean
   /** Where sinks of projects and users run; undefined where none can. */
   readonly openSink: Primitive['openSink'] | undefined
+  /** What such a sink may reach; undefined for nothing. */
+  readonly grantFor: (call: SinkCall, destination: { readonly isFixed: boolean }) => Promise<Grant | undefined>
 }
 
 /** One destination as a call of its sink tool. */
@@ -84,12 +86,16 @@ export async function sinkCalls(
     if (destination['type'] === BUILT_IN || isFixed(destination)) continue
     try {
       const { tool, verified } = await requireSink(items, destination)
-      calls.push({ item: verified.item, requires: tool.requires, options: sinkOptions(destination) })
+      calls.push(callOf(tool, verified, destination))
     } catch (error) {
       throw error instanceof KiwiError ? withPlace(error, index) : error
     }
   }
   return calls
+}
+
+function callOf({ requires }: ToolDefinition, { item }: VerifiedItem, destination: JsonObject): SinkCall {
+  return { item, requires, options: sinkOptions(destination) }
 }
 
 /** The destination's own fields and, over them, those of its `config`. */
@@ -113,9 +119,9 @@ async function requireSink(
 
 async function makeSink(items: TrustedItems, destination: JsonObject, scope: SinkScope): Promise<AttachedSink> {
   const { on_error: onError, buffer } = destination
-  const { type, verified } = await requireSink(items, destination)
+  const { type, tool, verified } = await requireSink(items, destination)
   const open = verified.item.space === 'system' ? openShipped : openApart
-  const made = await open(type, { verified, destination, scope })
+  const made = await open(type, { tool, verified, destination, scope })
   return {
     sink: scope.context.__wrap_sink?.(made) ?? made,
     type,
@@ -125,6 +131,7 @@ async function makeSink(items: TrustedItems, destination: JsonObject, scope: Sin
 }
 
 interface Opening {
+  readonly tool: ToolDefinition
   readonly verified: VerifiedItem
   readonly destination: JsonObject
   readonly scope: SinkScope
@@ -146,12 +153,21 @@ async function openShipped(type: string, { verified, destination, scope: { conte
 }
 
 /** Code that is not part of the package does not run in this process, whoever signed it. */
-async function openApart(type: string, { verified, destination, scope: { context, openSink } }: Opening): Promise<Sink> {
+async function openApart(
+  type: string,
+  { tool, verified, destination, scope: { context, openSink, isFixed, grantFor } }: Opening,
+): Promise<Sink> {
   if (openSink === undefined)
     throw new KiwiError('TOOL_CHAIN_FAILED', `This process runs no tools, so the sink "${type}" has no place.`)
   const { item, bytes, imports } = verified
-  const tool = { id: item.id, path: item.path, space: item.space, bytes, imports }
-  return await openSink({ tool, options: sinkOptions(destination), context })
+  const call = callOf(tool, verified, destination)
+  const grant = await grantFor(call, { isFixed: isFixed(destination) })
+  const { __grant: _ofTheCall, ...rest } = context
+  return await openSink({
+    tool: { id: item.id, path: item.path, space: item.space, bytes, imports },
+    options: call.options,
+    context: grant === undefined ? rest : { ...rest, __grant: grant },
+  })
 }
 
 function isSystemError(error: unknown): error is Error {
