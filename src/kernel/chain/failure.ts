@@ -25,6 +25,7 @@ export function primitiveFailure(
       // Primitives take their codes from the closed set; they only do not import it.
       cause: { code: error.code as ErrorCode, message: error.message },
       retryable: error.retryable,
+      ...(error.suggestion === undefined ? {} : { suggestion: error.suggestion }),
       facts: jsonFacts(error.detail ?? {}),
     },
   ).toEnvelope()

@@ -35,6 +35,8 @@ export interface PrimitiveOutcome {
     readonly message: string
     readonly retryable: boolean
     readonly detail?: Readonly<Record<string, unknown>>
+    /** What to do, where the primitive can tell. */
+    readonly suggestion?: string
   } | null
   /** What a process of the call ran in; the caller is shown it. */
   readonly sandbox?: SandboxMode

@@ -35,6 +35,8 @@ export interface RuntimeOutcome {
     readonly message: string
     readonly retryable: boolean
     readonly detail?: Readonly<Record<string, unknown>>
+    /** What to do, where that can be told. */
+    readonly suggestion?: string
   } | null
   /** Set where the tool ran in a process of its own. */
   readonly sandbox?: SandboxMode

@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import type { Sink, StreamEvent } from '../http-client/contract.ts'
 import { type Grant, type Sandbox, SandboxError } from '../sandbox/contract.ts'
 import { failure, type RuntimeOutcome, type RuntimeTool, type ToolFetch } from './contract.ts'
+import { explainDenial } from './access-denial.ts'
 import { identityOf } from './tool-identity.ts'
 import { createViewFingerprints } from './view-fingerprint.ts'
 import { layOut, PROJECT_INSIDE } from './worker-layout.ts'
 import { createWorkerPool, type PoolRequest } from './worker-pool.ts'
+import type { Thrown } from './worker/messages.ts'
 import { startWorker, type WorkerFailure, type WorkerProcess } from './worker-process.ts'
 
 export interface ToolWorkersOptions {
@@ -114,7 +116,7 @@ export function createToolWorkers(options: ToolWorkersOptions): ToolWorkers {
       const { id } = call.tool
       if (sinks.size >= MAX_SINKS) throw new Error(`The sink "${id}" was not opened: ${MAX_SINKS} sinks are open already.`)
       const worker = await start(call).catch((error: unknown) => {
-        throw new Error(startFailure(id, error, LOAD_TIMEOUT_MS).error?.message, { cause: error })
+        throw new Error(wordsOf(startFailure(id, error, LOAD_TIMEOUT_MS)), { cause: error })
       })
       sinks.add(worker)
       void worker.gone.finally(() => sinks.delete(worker))
@@ -122,7 +124,7 @@ export function createToolWorkers(options: ToolWorkersOptions): ToolWorkers {
       if (opened.kind !== 'value') {
         const reason = await callFailure(id, opened, { worker, timeoutMs: SINK_TIMEOUT_MS })
         worker.kill('its sink was not opened')
-        throw new Error(reason.error?.message)
+        throw new Error(wordsOf(reason))
       }
       return sinkOf(worker, call)
     },
@@ -151,7 +153,7 @@ function sinkOf(worker: WorkerProcess, { tool: { id }, signal }: ToolCall): Sink
   const ask = async (action: 'write' | 'close', input: unknown, timeoutMs: number): Promise<void> => {
     const answer = await worker.call(action, input, { timeoutMs })
     if (answer.kind === 'value') return
-    throw new Error((await callFailure(id, answer, { worker, timeoutMs })).error?.message)
+    throw new Error(wordsOf(await callFailure(id, answer, { worker, timeoutMs })))
   }
   return {
     write: async ({ event, data, id: eventId }: StreamEvent) => await ask('write', { event, data, id: eventId }, SINK_TIMEOUT_MS),
@@ -185,8 +187,7 @@ function noFunction(id: string): RuntimeOutcome {
 
 async function loadFailure(id: string, answer: WorkerFailure, worker: WorkerProcess): Promise<RuntimeOutcome> {
   if (answer.kind === 'failed') {
-    const message = `it cannot be loaded: ${answer.name}: ${answer.message}`
-    return failure('EXECUTION_FAILED', relativeText(message), await printed(worker))
+    return await thrownFailure(answer, worker, 'it cannot be loaded: ')
   }
   return await callFailure(id, answer, { worker, timeoutMs: LOAD_TIMEOUT_MS })
 }
@@ -198,7 +199,7 @@ async function callFailure(
 ): Promise<RuntimeOutcome> {
   switch (answer.kind) {
     case 'failed':
-      return failure('EXECUTION_FAILED', relativeText(`${answer.name}: ${answer.message}`), await printed(worker))
+      return await thrownFailure(answer, worker, '')
     case 'unserialisable':
       return failure(
         'EXECUTION_FAILED',
@@ -215,6 +216,18 @@ async function callFailure(
     case 'aborted':
       return failure('ABORTED', `"${id}" was cancelled.`)
   }
+}
+
+async function thrownFailure({ name, message, denial }: Thrown, worker: WorkerProcess, when: string): Promise<RuntimeOutcome> {
+  const explained = denial === null ? null : explainDenial(denial, worker.projectPath)
+  const said = explained === null ? `${name}: ${message}` : explained.message
+  const { value, error } = failure('EXECUTION_FAILED', relativeText(`${when}${said}`), await printed(worker))
+  return { value, error: error === null || explained === null ? error : { ...error, suggestion: explained.suggestion } }
+}
+
+/** What an error of a sink, which is a message alone, says. */
+function wordsOf({ error }: RuntimeOutcome): string | undefined {
+  return error?.suggestion === undefined ? error?.message : `${error.message} ${error.suggestion}`
 }
 
 /** What the tool printed was written before its answer, but comes by another pipe: after one more look at the pipes it is here. */

@@ -1,18 +1,19 @@
-import type { WireRequest, WorkerMessage } from './worker/messages.ts'
+import type { Thrown, WireRequest, WorkerMessage } from './worker/messages.ts'
 import { findUnserialisable } from './worker/serialisable.ts'
 
 /** A message of a worker, or null for anything else: a tool can write to the pipe too. */
 export function readWorkerMessage(value: unknown): WorkerMessage | null {
   if (!isRecord(value)) return null
-  const { type, id, name, message } = value
+  const { type, id, message } = value
   if (type === 'loaded') return typeof value['callable'] === 'boolean' ? { type, callable: value['callable'] } : null
-  if (type === 'load_failed') return isText(name) && isText(message) ? { type, name, message } : null
+  const thrown = readThrown(value)
+  if (type === 'load_failed') return thrown === null ? null : { type, ...thrown }
   if (typeof id !== 'number' || !Number.isSafeInteger(id)) return null
   switch (type) {
     case 'result':
       return findUnserialisable(value['value']) === null ? { type, id, value: value['value'] } : null
     case 'failed':
-      return isText(name) && isText(message) ? { type, id, name, message } : null
+      return thrown === null ? null : { type, id, ...thrown }
     case 'unserialisable':
       return isText(message) ? { type, id, message } : null
     case 'fetch':
@@ -22,6 +23,12 @@ export function readWorkerMessage(value: unknown): WorkerMessage | null {
     default:
       return null
   }
+}
+
+function readThrown({ name, message, denial }: Readonly<Record<string, unknown>>): Thrown | null {
+  if (!isText(name) || !isText(message)) return null
+  if (!isRecord(denial) || !isText(denial['permission']) || !isText(denial['resource'])) return { name, message, denial: null }
+  return { name, message, denial: { permission: denial['permission'], resource: denial['resource'] } }
 }
 
 function isRequest(value: unknown): value is WireRequest {

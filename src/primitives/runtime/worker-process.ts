@@ -9,7 +9,7 @@ import type { WrappedCommand } from '../sandbox/contract.ts'
 import { createBoundedOutput } from '../subprocess/bounded-output.ts'
 import type { ToolFetch } from './contract.ts'
 import { serveFetches } from './served-fetches.ts'
-import { type HostMessage, MAX_RESULT_BYTES, type WorkerAction, type WorkerMessage } from './worker/messages.ts'
+import { type HostMessage, MAX_RESULT_BYTES, type Thrown, type WorkerAction, type WorkerMessage } from './worker/messages.ts'
 import { startChild } from './worker-child.ts'
 import { readWorkerMessage } from './worker-message.ts'
 
@@ -20,7 +20,7 @@ export type LoadAnswer = { readonly kind: 'loaded'; readonly callable: boolean }
 
 export type WorkerFailure =
   /** The tool threw. */
-  | { readonly kind: 'failed'; readonly name: string; readonly message: string }
+  | ({ readonly kind: 'failed' } & Thrown)
   | { readonly kind: 'unserialisable'; readonly message: string }
   /** The process is gone, and why. */
   | { readonly kind: 'ended'; readonly message: string }
@@ -40,6 +40,8 @@ export interface WorkerProcess {
   abortSink(reason: string): void
   /** What the tool printed since the last `run` or `open` began, beginning and end of it. */
   output(): string
+  /** What the tool is told as `projectPath`. */
+  readonly projectPath: string
   /** False once it must not be used again. */
   usable(): boolean
   /** P3 */
@@ -142,6 +144,7 @@ export function startWorker({ wrapped, projectPath, fetch }: WorkerStart): Worke
     },
     abortSink: (reason) => child.send({ type: 'abort', id: sinkId, reason }),
     output: () => output.finish().text,
+    projectPath,
     usable: () => child.ended() === null && !stopped,
     hold: (held) => child.hold(held),
     kill: (reason) => child.end(reason),
@@ -176,6 +179,6 @@ function answerOf(message: Exclude<WorkerMessage, { type: 'fetch' | 'fetch_abort
       return { kind: 'unserialisable', message: message.message }
     case 'load_failed':
     case 'failed':
-      return { kind: 'failed', name: message.name, message: message.message }
+      return { kind: 'failed', name: message.name, message: message.message, denial: message.denial }
   }
 }

@@ -27,14 +27,28 @@ export type HostMessage =
   | { readonly type: 'fetched'; readonly id: number; readonly response: WireResponse }
   | { readonly type: 'fetch_failed'; readonly id: number; readonly message: string }
 
+/** What Node's permission model denied: the name of its permission and, where it says so, the path. */
+export interface Denial {
+  readonly permission: string
+  readonly resource: string
+}
+
 export type WorkerMessage =
   | { readonly type: 'loaded'; readonly callable: boolean }
-  | { readonly type: 'load_failed'; readonly name: string; readonly message: string }
+  | ({ readonly type: 'load_failed' } & Thrown)
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
-  | { readonly type: 'failed'; readonly id: number; readonly name: string; readonly message: string }
+  | ({ readonly type: 'failed'; readonly id: number } & Thrown)
   | { readonly type: 'unserialisable'; readonly id: number; readonly message: string }
   | { readonly type: 'fetch'; readonly id: number; readonly request: WireRequest }
   | { readonly type: 'fetch_abort'; readonly id: number }
+
+/** What a tool threw. */
+export interface Thrown {
+  readonly name: string
+  readonly message: string
+  /** Null for everything but a denial. */
+  readonly denial: Denial | null
+}
 
 export interface WireRequest {
   readonly url: string

@@ -36,7 +36,8 @@ function findInObject(value: object, depth: number): Finding | null {
     return null
   }
   const prototype: unknown = Object.getPrototypeOf(value)
-  if (prototype !== null && prototype !== Object.prototype) return { place: '', reason: `is a ${value.constructor.name}` }
+  if (prototype !== null && prototype !== Object.prototype)
+    return { place: '', reason: `is a ${value.constructor.name || 'special object'}` }
   for (const [key, child] of Object.entries(value)) {
     const found = find(child, depth + 1)
     // A cycle would repeat its names 200 times.

@@ -9,7 +9,14 @@ import { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { createFrameReader, encodeFrame } from './frames.ts'
 import { createHostFetch } from './host-fetch.ts'
-import { type HostMessage, MAX_MESSAGE_BYTES, MAX_RESULT_BYTES, type WorkerMessage } from './messages.ts'
+import {
+  type Denial,
+  type HostMessage,
+  MAX_MESSAGE_BYTES,
+  MAX_RESULT_BYTES,
+  type Thrown,
+  type WorkerMessage,
+} from './messages.ts'
 import { findUnserialisable } from './serialisable.ts'
 import { serveVerifiedSources } from './verified-sources.ts'
 
@@ -75,9 +82,9 @@ async function load({ main, sources, dependencies }: Extract<HostMessage, { type
     if (isTool(run)) tool = run
     send({ type: 'loaded', callable: tool !== null })
   } catch (error) {
-    const { name, message } = described(error)
+    const { name, message, denial } = described(error)
     const hint = name === 'SyntaxError' && message.includes('export named') ? ' If that name is a type, write `import type`.' : ''
-    send({ type: 'load_failed', name, message: `${message}${hint}` })
+    send({ type: 'load_failed', name, message: `${message}${hint}`, denial })
   }
 }
 
@@ -118,15 +125,17 @@ function reply(id: number, value: unknown): void {
   outgoing.write(frame)
 }
 
-function described(error: unknown): { readonly name: string; readonly message: string } {
-  if (error instanceof Error) return { name: error.name, message: `${error.message}${deniedResource(error)}` }
-  return { name: 'Error', message: `a ${typeof error} was thrown: ${String(error)}` }
+function described(error: unknown): Thrown {
+  if (error instanceof Error) return { name: error.name, message: error.message, denial: denialOf(error) }
+  return { name: 'Error', message: `a ${typeof error} was thrown: ${String(error)}`, denial: null }
 }
 
-/** Node's permission model says which path it denied beside the message, not in it. */
-function deniedResource(error: Error): string {
-  const isDenial = 'code' in error && error.code === 'ERR_ACCESS_DENIED' && 'resource' in error
-  return isDenial && typeof error.resource === 'string' && error.resource !== '' ? ` (${error.resource})` : ''
+/** Node's permission model says what it denied beside the message, not in it; of the network it says neither. */
+function denialOf(error: Error): Denial | null {
+  if (!('code' in error) || error.code !== 'ERR_ACCESS_DENIED') return null
+  const permission = 'permission' in error && typeof error.permission === 'string' ? error.permission : 'Net'
+  const resource = 'resource' in error && typeof error.resource === 'string' ? error.resource : ''
+  return { permission, resource }
 }
 
 function isTool(value: unknown): value is Tool {
