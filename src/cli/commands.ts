@@ -147,7 +147,8 @@ function addItemVerbs(program: Command, on: On): void {
       .addArgument(itemType())
       .argument('<id>')
       .addOption(new Option('--source <space>').choices(['project', 'user', 'system', 'all']))
-      .addOption(new Option('--to <space>', 'copy it there').choices(['project', 'user'])),
+      .addOption(new Option('--to <space>', 'copy it there').choices(['project', 'user']))
+      .option('--overwrite', 'replace what is there'),
     async (context, type: ItemType, id: string, options: LoadOptions) =>
       (await import('./verbs/items.ts')).load(context, type, id, options),
   )

@@ -41,6 +41,7 @@ const MOST_RESULTS = 100
 export interface LoadOptions {
   readonly source?: Space | 'all'
   readonly to?: 'project' | 'user'
+  readonly overwrite?: boolean
 }
 
 /** `kiwi load TYPE ID`: the item as a model sees it; `--to` copies it into a space. */
@@ -50,6 +51,7 @@ export async function load(context: CliContext, type: ItemType, id: string, opti
     item_id: id,
     ...(options.source === undefined ? {} : { source: options.source }),
     ...(options.to === undefined ? {} : { destination: options.to }),
+    ...(options.overwrite === true ? { parameters: { overwrite: true } } : {}),
   }
   return withKiwi(context, async (kiwi) => printResult(context, await kiwi.kernel(context.projectPath).load(request), loadText))
 }

@@ -1,5 +1,5 @@
-import { basename } from 'node:path'
-import { writeWhole } from '../../primitives/files/confined-fs.ts'
+import { basename, posix } from 'node:path'
+import { openFile, writeWhole } from '../../primitives/files/confined-fs.ts'
 import { ConfinedPathError } from '../../primitives/files/relative-path.ts'
 import { mkdir } from 'node:fs/promises'
 import type { Authorize, MetaToolRequest, SigningKeys } from '../contract.ts'
@@ -22,7 +22,7 @@ const MAX_TEXT_BYTES = 30_000
 
 const FOLDER_OF: Readonly<Record<ItemType, string>> = { directive: 'directives', tool: 'tools', knowledge: 'knowledge' }
 
-/** Shows an item, unsigned and unavailable ones too, and copies its file to another space where `destination` says so. */
+/** Shows an item, unsigned and unavailable ones too, and copies its file and what it imports to another space where `destination` says so. */
 export function createLoad({ store, spaces, authorize, keys }: LoadOptions): MetaTool {
   return async (request: MetaToolRequest, context) => {
     const { type, id } = requiredItem('load', request)
@@ -39,13 +39,13 @@ export function createLoad({ store, spaces, authorize, keys }: LoadOptions): Met
     })
     const verified = await store.readVerified(found)
     const copied =
-      request.destination === undefined ? null : await copyItem(verified, { spaces, destination: request.destination, overwrite })
+      request.destination === undefined ? {} : await copyItem(verified, { spaces, destination: request.destination, overwrite })
     return {
       success: true,
       ...describe(verified),
       ...describeSignature(verified, keys),
       ...(await permissionMark(authorize, { itemType: type, itemId: id, category: found.category }, context)),
-      ...(copied === null ? {} : { copied_to: copied }),
+      ...copied,
     }
   }
 }
@@ -104,26 +104,77 @@ interface Copy {
   readonly overwrite: boolean
 }
 
-async function copyItem({ item, bytes }: VerifiedItem, { spaces, destination, overwrite }: Copy): Promise<string> {
+/** Copies the item's file, and before it the local files that it imports: a file that is there already with the same bytes stays. */
+async function copyItem(
+  { item, bytes, imports }: VerifiedItem,
+  { spaces, destination, overwrite }: Copy,
+): Promise<Readonly<Record<string, unknown>>> {
   if (item.space === destination) throw invalidRequest(`The ${item.type} "${item.id}" is in the ${destination} space already`)
   if (item.space === 'system' && isProtectedSystemItem(item)) {
     throw invalidRequest(
       `The ${item.type} "${item.id}" belongs to the core, and a copy in another space would be passed over. Copy it by hand under another id`,
     )
   }
+  // Where an import is missing, a copy would lack it too.
+  if (item.type === 'tool' && item.state.kind === 'unavailable')
+    throw new KiwiError(
+      'ITEM_UNAVAILABLE',
+      `The tool "${item.id}" is not valid, so it was not copied: ${describeProblems(item.state.problems)[0] ?? item.file}`,
+      {
+        suggestion: 'Correct the file first.',
+      },
+    )
+  const root = spaces[destination]
   const path = targetPath(item)
+  const besides = [...imports].map(([name, content]) => ({ path: posix.join(posix.dirname(path), name), bytes: content }))
+  const files = [...besides, { path, bytes }]
+  const shown = (name: string): string => `${destination === 'project' ? '.ai' : '~/.ai'}/${name}`
   try {
-    await mkdir(spaces[destination], { recursive: true })
-    await writeWhole({ path: spaces[destination], userSpace: null }, path, { bytes, existing: overwrite ? 'replace' : 'refuse' })
+    await mkdir(root, { recursive: true })
+    for (const file of overwrite ? files : await filesToMake(root, files)) {
+      const existing = overwrite ? 'replace' : 'refuse'
+      await writeWhole({ path: root, userSpace: null }, file.path, { bytes: file.bytes, existing })
+    }
   } catch (error) {
     if (!(error instanceof ConfinedPathError)) throw error
-    const suggestion = error.code === 'ITEM_EXISTS' ? 'Set parameters.overwrite to true to replace it.' : undefined
+    const suggestion = error.code === 'ITEM_EXISTS' ? 'Set parameters.overwrite to true (--overwrite) to replace it.' : undefined
     throw new KiwiError(error.code, `Copying to the ${destination} space: ${error.message}`, {
       error,
       ...(suggestion === undefined ? {} : { suggestion }),
     })
   }
-  return `${destination === 'project' ? '.ai' : '~/.ai'}/${path}`
+  return {
+    copied_to: shown(path),
+    ...(besides.length === 0 ? {} : { copied_imports: besides.map((file) => shown(file.path)).toSorted() }),
+  }
+}
+
+interface CopiedFile {
+  /** Below the space. */
+  readonly path: string
+  readonly bytes: Uint8Array
+}
+
+/** Without the imports that are there as they are. What stands there with other bytes is an error before anything is written. */
+async function filesToMake(root: string, files: readonly CopiedFile[]): Promise<readonly CopiedFile[]> {
+  const made: CopiedFile[] = []
+  for (const [index, file] of files.entries()) {
+    const present = await bytesAt(root, file.path)
+    if (present === null) made.push(file)
+    else if (index === files.length - 1 || !present.equals(file.bytes))
+      throw new ConfinedPathError('ITEM_EXISTS', `${JSON.stringify(file.path)} exists already.`, file.path)
+  }
+  return made
+}
+
+async function bytesAt(root: string, path: string): Promise<Buffer | null> {
+  try {
+    await using file = await openFile({ path: root, userSpace: null }, path)
+    return await file.handle.readFile()
+  } catch (error) {
+    if (error instanceof ConfinedPathError && error.code === 'FILE_NOT_FOUND') return null
+    throw error
+  }
 }
 
 function targetPath({ type, category, path }: Item): string {

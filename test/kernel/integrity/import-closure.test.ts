@@ -1,6 +1,6 @@
 /** Contract under test: a module is signed together with the local files that it imports, and runs with exactly those. */
 import assert from 'node:assert/strict'
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -214,4 +214,37 @@ test('a helper that is moved away while the tool is held does not change what ru
   const main = module['default']
   assert(typeof main === 'function')
   assert.equal(main(), 'hello main')
+})
+
+test('a tool is copied to another space with the helpers that it imports, and runs there as it was signed', async () => {
+  await using project = await createTestProject()
+  await withHelpers(project)
+  const copy = { item_type: 'tool', item_id: 'main', source: 'project', destination: 'user' } as const
+  const copied = await project.kernel.load(copy)
+  assert(copied.success)
+  assert.deepEqual(
+    [copied['copied_to'], copied['copied_imports']],
+    ['~/.ai/tools/main.ts', ['~/.ai/tools/lib/greet.ts', '~/.ai/tools/names.json']],
+  )
+  rmSync(join(project.root, '.ai/tools'), { recursive: true })
+  assert.equal(await run(project), 'hello main')
+})
+
+test('a copy takes helpers that are there already, replaces other ones only when told to, and is refused without any of its own', async () => {
+  await using project = await createTestProject()
+  await withHelpers(project)
+  mkdirSync(join(project.userSpace, 'tools'), { recursive: true })
+  const theirs = join(project.userSpace, 'tools/names.json')
+  const copy = { item_type: 'tool', item_id: 'main', source: 'project', destination: 'user' } as const
+  writeFileSync(theirs, 'other')
+  const refused = errorOf(await project.kernel.load(copy))
+  assert.deepEqual([refused.code, existsSync(join(project.userSpace, 'tools/lib'))], ['ITEM_EXISTS', false])
+  assert.match(refused.message, /names\.json/)
+  writeFileSync(theirs, NAMES)
+  assert.equal((await project.kernel.load(copy)).success, true)
+  writeFileSync(theirs, 'other')
+  assert.equal((await project.kernel.load({ ...copy, parameters: { overwrite: true } })).success, true)
+  assert.equal(await readFile(theirs, 'utf8'), NAMES)
+  rmSync(join(project.root, '.ai/tools/names.json'))
+  assert.match(errorOf(await project.kernel.load(copy)).message, /not copied.*not there/)
 })
