@@ -10,8 +10,9 @@ import type { Finding } from './source-text.ts'
 import { parseToolModule } from './tool-module.ts'
 import { parseToolYaml } from './tool-yaml.ts'
 
-/** Whether a file of this name can hold an item of the type. */
+/** Whether a file of this name can hold an item of the type. A name that begins with `_` says that the file is a part of others. */
 export function isItemFile(type: ItemType, name: string): boolean {
+  if (name.startsWith('_')) return false
   if (type !== 'tool') return name.endsWith('.md')
   return /\.(yaml|yml|ts|js)$/.test(name) && !name.endsWith('.d.ts')
 }

@@ -78,7 +78,7 @@ test('bad files are listed as unavailable and never stop the others', async (t) 
   )
 })
 
-test('declarations, source maps, packages, dot folders and the folders of threads are no items', async (t) => {
+test('declarations, source maps, packages, dot folders, the folders of threads and names that begin with _ are no items', async (t) => {
   const { write, store } = createItemSpaces(t)
   for (const path of [
     'tools/a.d.ts',
@@ -87,6 +87,8 @@ test('declarations, source maps, packages, dot folders and the folders of thread
     'tools/.hidden/a.yaml',
     'threads/t1/tools/a.yaml',
     'tools/README.md',
+    'tools/_helper.ts',
+    'knowledge/_draft.md',
   ]) {
     write('project', path, 'x')
   }
