@@ -27,12 +27,15 @@ export async function sign(context: CliContext, { type, id, draft }: SignOptions
     throw new KiwiError('INVALID_REQUEST', `Which ${type} is to be signed?`, { suggestion: `Name it: kiwi sign ${type} ID` })
   }
   const request = { item_type: type, item_id: id, ...(draft ? { parameters: { draft: true } } : {}) }
-  return withKiwi(context, async (kiwi) =>
-    printResult(context, await kiwi.kernel(context.projectPath).sign(request), (result) => {
+  return withKiwi(context, async (kiwi) => {
+    const signed = await kiwi.kernel(context.projectPath).sign(request)
+    if (signed.success && Array.isArray(signed['warnings']))
+      for (const warning of signed['warnings']) context.output.talk(`warning: ${String(warning)}`)
+    return printResult(context, signed, (result) => {
       const file = result.success ? result['file'] : null
       return typeof file === 'string' ? `Signed ${file}.` : `Signed ${type} ${id}.`
-    }),
-  )
+    })
+  })
 }
 
 /**
