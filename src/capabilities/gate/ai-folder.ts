@@ -12,15 +12,26 @@ const FREE: PathToll = { kind: 'free' }
 const WRITES: ReadonlySet<string> = new Set(['fs.write', 'fs.delete'])
 
 /**
- * Whatever a path is in: closed places are closed to everybody, and writing below `.ai/` changes what Kiwi itself obeys. A scope counts
+ * Whatever a path is in (`userSpace`: where the user's own items lie below the project, when they do): closed places are closed to everybody, and writing below `.ai/` changes what Kiwi itself obeys. A scope counts
  * as the folder that its patterns stand in.
  */
-export function tollOf(wanted: Extract<Wanted, { kind: 'value' | 'scope' }>): PathToll {
+export function tollOf(wanted: Extract<Wanted, { kind: 'value' | 'scope' }>, userSpace: string | undefined): PathToll {
   const isFile = wanted.id.startsWith('fs.')
   if (!isFile) return FREE
   const segments = wanted.kind === 'value' ? pathSegments(wanted.value) : baseOf(wanted.scope)
   if (segments === null) return { kind: 'closed', reason: 'it is not a path of the project' }
-  return tollOfSegments(segments, WRITES.has(wanted.id) ? 'write' : 'read')
+  const access = WRITES.has(wanted.id) ? 'write' : 'read'
+  const own = userSpace === undefined ? [] : userSpace.split('/')
+  // A space that is the project's own `.ai` obeys the rules of that.
+  if (own.length > 0 && userSpace !== '.ai' && isBelow(segments, own)) {
+    const denial = access === 'write' ? 'the user space is not written by tools' : denialOf(segments, access, own)
+    if (denial !== null) return { kind: 'closed', reason: denial }
+  }
+  return tollOfSegments(segments, access)
+}
+
+function isBelow(segments: readonly string[], folder: readonly string[]): boolean {
+  return folder.every((segment, index) => segments[index]?.toLowerCase() === segment.toLowerCase())
 }
 
 /** The same for a path in its segments. */

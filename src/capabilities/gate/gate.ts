@@ -140,14 +140,19 @@ function lackingDestination({ grants }: TokenClaims, request: AuthorizeRequest):
 function lackingRequires(claims: TokenClaims, request: AuthorizeRequest, vocabulary: Vocabulary): readonly Missing[] {
   return request.requires
     .flatMap((requirement) => wantedBy(requirement, request.parameters, vocabulary))
-    .flatMap((wanted) => lackingWanted(claims, wanted, vocabulary))
+    .flatMap((wanted) => lackingWanted(claims, wanted, { vocabulary, userSpace: request.context.__user_space }))
 }
 
-function lackingWanted({ grants }: TokenClaims, wanted: Wanted, vocabulary: Vocabulary): readonly Missing[] {
+interface Surroundings {
+  readonly vocabulary: Vocabulary
+  readonly userSpace: string | undefined
+}
+
+function lackingWanted({ grants }: TokenClaims, wanted: Wanted, { vocabulary, userSpace }: Surroundings): readonly Missing[] {
   const { capabilities } = grants
   if (wanted.kind === 'refused') return [wanted.missing]
   if (wanted.kind === 'flag') return holds(capabilities, wanted.id) ? [] : [missingCapability(wanted.id)]
-  const toll = tollOf(wanted)
+  const toll = tollOf(wanted, userSpace)
   const shown = wanted.kind === 'value' ? wanted.value : wanted.scope
   if (toll.kind === 'closed') return [refusal(`${wanted.id} ${JSON.stringify(shown)}`, `No permission opens it: ${toll.reason}.`)]
   const isHeld =

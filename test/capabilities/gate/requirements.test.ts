@@ -180,3 +180,14 @@ test('threat row 55: closed places are closed to every thread, whatever it was g
     }
   }
 })
+
+test('a user space below the project is closed to writing, and its keys are to reading', async (t) => {
+  const { ask, context } = await openPost(t, { ...CALLER, 'fs.read': ['**'], 'fs.write': ['**'] })
+  const below = { ...(await context()), __user_space: 'home/me' }
+  const lacking = async (requires: string, path: string): Promise<readonly string[]> =>
+    missing(await ask({ requires: [requires], parameters: { path }, context: below }))
+  assert.deepEqual(await lacking('fs.write', 'home/me/tools/x.ts'), ['fs.write "home/me/tools/x.ts"'])
+  assert.deepEqual(await lacking('fs.read', 'home/me/keys/item.key'), ['fs.read "home/me/keys/item.key"'])
+  assert.deepEqual(await lacking('fs.read', 'home/me/tools/x.ts'), [])
+  assert.deepEqual(await lacking('fs.write', 'home/mine.txt'), [])
+})
