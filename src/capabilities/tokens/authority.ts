@@ -6,6 +6,7 @@
  *   A3. A signature is checked once for each token text; its end at every use, by a clock that never runs backwards.
  *   A4. Only a thread that may act at this moment gets a new token.
  *   A5. No error carries a token.
+ *   A6. A token that still holds is used when its renewal cannot be written down.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { KiwiError } from '../../kernel/errors.ts'
@@ -76,15 +77,22 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     async current(threadId) {
       const row = ledger.latest(threadId)
       if (row === undefined) throw neverMinted(threadId)
-      if (row.keyId === options.runKey.keyId && row.expiresAtMs - desk.now() > TOKEN_LIFE_MS * RENEW_SHARE) {
-        const claims = await desk.open(row.token)
-        if (claims.threadId === threadId) return row.token
+      const holdsForMs = row.keyId === options.runKey.keyId ? row.expiresAtMs - desk.now() : 0
+      const present = async (): Promise<string | null> => ((await desk.open(row.token)).threadId === threadId ? row.token : null)
+      if (holdsForMs > TOKEN_LIFE_MS * RENEW_SHARE) {
+        const token = await present()
+        if (token !== null) return token
       }
-      const underway = renewals.get(threadId)
-      if (underway !== undefined) return await underway
-      const renewal = renew(threadId, row).finally(() => renewals.delete(threadId))
+      const renewal = renewals.get(threadId) ?? renew(threadId, row).finally(() => renewals.delete(threadId))
       renewals.set(threadId, renewal)
-      return await renewal
+      try {
+        return await renewal
+      } catch (error) {
+        // A6: a refusal counts; a full disk or a busy registry may be over before the token is.
+        const token = error instanceof KiwiError || row.expiresAtMs <= desk.now() || holdsForMs <= 0 ? null : await present()
+        if (token === null) throw error
+        return token
+      }
     },
     verify: (token) => desk.open(token),
   }

@@ -8,6 +8,10 @@ const INSERT_KEY = `INSERT INTO token_keys (key_id, public_key, certified_by, ce
   ON CONFLICT (key_id) DO NOTHING`
 const INSERT_TOKEN = `INSERT INTO tokens (jti, parent_jti, thread_id, key_id, issued_at_ms, expires_at_ms, token)
   VALUES (?, ?, ?, ?, ?, ?, ?)`
+/** What nothing will ask for again: expired, not the newest of its thread, and no token's parent. The first of each thread stays, as proof. */
+const PRUNE = `DELETE FROM tokens WHERE thread_id = :thread AND expires_at_ms < :now
+  AND id NOT IN (SELECT max(id) FROM tokens WHERE thread_id = :thread UNION SELECT min(id) FROM tokens WHERE thread_id = :thread)
+  AND NOT EXISTS (SELECT 1 FROM tokens AS child WHERE child.parent_jti = tokens.jti)`
 const STANDING = 'SELECT status, cancel_mode FROM threads WHERE thread_id = ?'
 
 /**
@@ -26,7 +30,10 @@ export function createTokenLedger(store: Store): TokenLedger {
     },
     add(row) {
       const { jti, parentJti, threadId, keyId, issuedAtMs, expiresAtMs, token } = row
-      store.writeNow(() => store.statement(INSERT_TOKEN).run(jti, parentJti, threadId, keyId, issuedAtMs, expiresAtMs, token))
+      store.writeNow(() => {
+        store.statement(INSERT_TOKEN).run(jti, parentJti, threadId, keyId, issuedAtMs, expiresAtMs, token)
+        store.statement(PRUNE).run({ thread: threadId, now: issuedAtMs })
+      })
     },
     get(jti) {
       const row = store.statement('SELECT * FROM tokens WHERE jti = ?').get(jti)

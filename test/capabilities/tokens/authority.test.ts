@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import type { TokenLedger } from '../../../src/capabilities/contract.ts'
 import { KiwiError } from '../../../src/kernel/errors.ts'
 import { grants, MINUTE_MS, openOffice } from './fixture.ts'
 
@@ -69,6 +70,26 @@ test('calls that need the next token at the same time share one renewal', async 
   const tokens = await Promise.all(Array.from({ length: 20 }, () => authority.current('one')))
   assert.equal(new Set(tokens).size, 1)
   assert.equal(office.store.statement('SELECT COUNT(*) AS n FROM tokens').get()?.['n'], 2)
+})
+
+test('while a renewal cannot be written down, the token that still holds goes on being used', async (t) => {
+  const office = await openOffice(t)
+  let isFull = false
+  const add: TokenLedger['add'] = (row) => {
+    if (isFull) throw Object.assign(new Error('database or disk is full'), { errcode: 13 })
+    office.ledger.add(row)
+  }
+  const { authority } = await office.host({ ledger: { ...office.ledger, add } })
+  await office.spawn('one')
+  await authority.mint({ threadId: 'one', directiveId: 'work', parentThreadId: null, declared: DOCS })
+  const token = await authority.current('one')
+  isFull = true
+  office.pass(14 * MINUTE_MS)
+  assert.equal(await authority.current('one'), token)
+  office.pass(MINUTE_MS)
+  await assert.rejects(authority.current('one'), /disk is full/)
+  isFull = false
+  assert.notEqual(await authority.current('one'), token)
 })
 
 test('the next host run gives a running thread a token of its own, even when the last one expired long ago', async (t) => {

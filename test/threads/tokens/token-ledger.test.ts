@@ -58,6 +58,22 @@ test('a token and its key are in the file when the write returns, as they were g
   assert.deepEqual([seen.key('k2'), seen.get('j2'), seen.latest('two')], [undefined, undefined, undefined])
 })
 
+test('of the expired tokens of a thread the first, the newest and those of its children’s parents are kept', async (t) => {
+  const { threads, ledger } = await opened(t)
+  await threads.spawn(request('two', { parentThreadId: 'one' }))
+  ledger.addKey(KEY)
+  const jtis = ['j1', 'j2', 'j3', 'j4', 'j5']
+  for (const [index, jti] of jtis.entries()) {
+    ledger.add(row({ jti, issuedAtMs: 10 * index, expiresAtMs: 10 * index + 15 }))
+    if (jti === 'j2') ledger.add(row({ jti: 'child', threadId: 'two', parentJti: 'j2', issuedAtMs: 11, expiresAtMs: 20 }))
+  }
+  // j4 has not expired when j5 is written.
+  assert.deepEqual(
+    [...jtis, 'child'].filter((jti) => ledger.get(jti) === undefined),
+    ['j3'],
+  )
+})
+
 test('the newest token of a thread is the one that was written last, whatever its times say', async (t) => {
   const { ledger } = await opened(t)
   ledger.addKey(KEY)
