@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { WrappedCommand } from '../sandbox/contract.ts'
@@ -29,7 +29,12 @@ export interface WorkerChildEvents {
 /** Starts the process. One that cannot be started is one that has ended. `wrapped` is disposed of when it is gone. */
 export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGone }: WorkerChildEvents): WorkerChild {
   const { command, args, env, cwd, inherit } = wrapped
-  const child = spawn(command, [...args], { cwd, env, stdio: ['pipe', 'pipe', 'pipe', ...inherit] })
+  let child: ChildProcess
+  try {
+    child = spawn(command, [...args], { cwd, env, stdio: ['pipe', 'pipe', 'pipe', ...inherit] })
+  } catch (error) {
+    return neverStarted(wrapped, error, onGone)
+  }
   const gone = Promise.withResolvers<void>()
   let reasonOfEnd: string | null = null
 
@@ -79,6 +84,16 @@ export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGon
     hold,
     gone: gone.promise,
   }
+}
+
+/** What the system refuses at once (a command line that is too long) is thrown, not told by an event. */
+function neverStarted(wrapped: WrappedCommand, error: unknown, onGone: WorkerChildEvents['onGone']): WorkerChild {
+  const reason = `it could not be started (${error instanceof Error ? error.message : String(error)})`
+  const ended = async (): Promise<void> => {
+    await wrapped.dispose().catch(() => undefined)
+    onGone(reason)
+  }
+  return { send: () => undefined, end: () => undefined, ended: () => reason, hold: () => undefined, gone: ended() }
 }
 
 function readFrames(

@@ -47,9 +47,7 @@ export function layOut(request: LayoutRequest): Layout {
   const inside = mode !== 'none'
   const projectPath = inside ? PROJECT_INSIDE : request.projectPath
   const spaceRoot = relative(request.spaceRoot, tool.path).startsWith('..') ? dirname(tool.path) : request.spaceRoot
-  const packages = join(spaceRoot, 'node_modules')
-  // Links are followed here, once: inside only what is mounted exists.
-  const realPackages = existsSync(packages) ? realpathSync(packages) : null
+  const realPackages = packagesOf(spaceRoot, request.projectPath)
   const worker = inside ? WORKER_INSIDE : WORKER_FOLDER
   const packagesInside = realPackages === null ? null : inside ? `${SPACE_INSIDE}/node_modules` : realPackages
   const seen = [worker, ...(packagesInside === null ? [] : [packagesInside])]
@@ -67,6 +65,18 @@ export function layOut(request: LayoutRequest): Layout {
     projectPath,
     load: loadMessage(tool, { from: spaceRoot, to: inside ? SPACE_INSIDE : spaceRoot, packagesInside }),
   }
+}
+
+/**
+ * The packages of a space by their real path: a link is followed here, once, and inside only what is mounted exists. No signature covers
+ * the link, so it may lead to packages of the same project or space, and not to anything else of the machine.
+ */
+function packagesOf(spaceRoot: string, projectPath: string): string | null {
+  const packages = join(spaceRoot, 'node_modules')
+  if (!existsSync(packages)) return null
+  const real = realpathSync(packages)
+  const isOwn = [spaceRoot, projectPath].some((root) => existsSync(root) && real.startsWith(`${realpathSync(root)}${sep}`))
+  return isOwn && basename(real) === 'node_modules' ? real : null
 }
 
 function mountsFor(packages: string | null): Layout['mounts'] {
