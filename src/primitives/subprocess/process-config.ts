@@ -50,12 +50,12 @@ const SECRET_NAME = /KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL/i
  */
 export async function readProcessConfig(
   raw: Readonly<Record<string, unknown>>,
-  { projectPath, env, mode }: ConfigSurroundings,
+  { projectPath, env, mode, mayCopy }: ConfigSurroundings,
 ): Promise<ProcessConfig> {
   return {
     command: text(raw['command'], 'command'),
     args: texts(raw['args'] ?? [], 'args'),
-    env: childEnvironment(raw, { env, mode }),
+    env: childEnvironment(raw, { env, mode, mayCopy }),
     cwd: await folderInside(projectPath, raw['cwd'] === undefined ? '.' : text(raw['cwd'], 'cwd')),
     stdin: raw['stdin'] === undefined || raw['stdin'] === null ? null : text(raw['stdin'], 'stdin', { nulAllowed: true }),
     timeoutMs: Math.min(positive(raw['timeout_ms'] ?? DEFAULT_TIMEOUT_MS, 'timeout_ms'), MAX_TIMEOUT_MS),
@@ -68,6 +68,8 @@ interface ConfigSurroundings {
   readonly projectPath: string
   readonly env: (name: string) => string | undefined
   readonly mode: SandboxMode
+  /** Whether `env_allow` may name more than is copied anyway. */
+  readonly mayCopy: boolean
 }
 
 function limitsOf(raw: unknown): Partial<SandboxLimits> {
@@ -85,10 +87,15 @@ function limitsOf(raw: unknown): Partial<SandboxLimits> {
 
 function childEnvironment(
   raw: Readonly<Record<string, unknown>>,
-  { env, mode }: Pick<ConfigSurroundings, 'env' | 'mode'>,
+  { env, mode, mayCopy }: Pick<ConfigSurroundings, 'env' | 'mode' | 'mayCopy'>,
 ): Readonly<Record<string, string>> {
   const child = new Map<string, string>()
   for (const name of texts(raw['env_allow'] ?? DEFAULT_ENV_ALLOW[mode], 'env_allow')) {
+    if (!mayCopy && !DEFAULT_ENV_ALLOW[mode].includes(name)) {
+      throw new ProcessConfigError(
+        `\`env_allow\` names ${name}: a thread cannot ask for variables of the host. Name it in a signed tool file.`,
+      )
+    }
     // Whoever may run a command chooses these names, so they must not reach a secret; a tool file can, by writing env: {NAME: ${NAME}}.
     if (SECRET_NAME.test(name)) {
       throw new ProcessConfigError(

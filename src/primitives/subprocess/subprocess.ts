@@ -8,6 +8,8 @@ import { type ProcessEnd, runProcessGroup } from './process-group.ts'
 /** What this primitive reads of a call; the kernel's `PrimitiveCall` fits. */
 export interface SubprocessCall {
   readonly config: Readonly<Record<string, unknown>>
+  /** As the caller gave them; what stands in them is no word of the tool's file. */
+  readonly parameters?: Readonly<Record<string, unknown>>
   readonly context: {
     readonly projectPath: string
     readonly signal?: AbortSignal
@@ -57,10 +59,13 @@ export function createSubprocessPrimitive({ sandbox, env }: SubprocessOptions): 
 } {
   return {
     id: 'subprocess',
-    async execute({ config: raw, context }) {
+    async execute({ config: raw, parameters = {}, context }) {
       try {
-        const { projectPath } = context
-        const config = await readProcessConfig(raw, { projectPath, env, mode: sandbox.mode })
+        const { projectPath, __grant: grant } = context
+        // Which variables of the host a command gets is said by a signed file or the operator, never by a thread.
+        const isOfThread = grant !== undefined && grant.threadId !== null
+        const mayCopy = !(isOfThread && Object.hasOwn(parameters, 'env_allow'))
+        const config = await readProcessConfig(raw, { projectPath, env, mode: sandbox.mode, mayCopy })
         if (context.signal?.aborted === true || context.__grant?.isLive() === false)
           return { value: null, error: notStarted('ABORTED', `${config.command} was cancelled before it began.`) }
         return await runInSandbox(sandbox, config, context)

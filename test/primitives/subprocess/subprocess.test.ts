@@ -148,3 +148,15 @@ test('a call that was cancelled before it began starts nothing', async () => {
   assert.equal(error?.code, 'ABORTED')
   assert.equal(existsSync(join(project, 'started')), false)
 })
+
+test('threat row 5: a thread does not choose which variables of the host its command gets; a signed file does', async () => {
+  // Guard: `mayCopy` of process-config.ts. Without it the parameters of a call name any variable that does not look like a secret.
+  const config = { command: 'env', env_allow: ['PLAIN', 'LANG'] }
+  const context = { projectPath: project, __grant: { ...GRANT, threadId: 'one' } }
+  const asked = await primitive.execute({ config, context, parameters: { env_allow: config.env_allow } })
+  assert.deepEqual([asked.value, asked.error?.code], [null, 'CONFIG_VALIDATION_ERROR'])
+  const written = await primitive.execute({ config, context, parameters: {} })
+  assert.match(written.value?.stdout ?? '', /^PLAIN=plain$/m)
+  const operator = await primitive.execute({ config, context: { projectPath: project, __grant: GRANT }, parameters: config })
+  assert.match(operator.value?.stdout ?? '', /^PLAIN=plain$/m)
+})
