@@ -8,9 +8,10 @@ import { kiwi } from './kiwi-process.ts'
 test('kiwi sign tells what a signed directive can hardly mean', async (t) => {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'kiwi-sign-')))
   t.after(() => rmSync(root, { recursive: true, force: true }))
-  mkdirSync(join(root, '.ai/directives'), { recursive: true })
+  const project = join(root, 'project')
+  mkdirSync(join(project, '.ai/directives'), { recursive: true })
   writeFileSync(
-    join(root, '.ai/directives/odd.md'),
+    join(project, '.ai/directives/odd.md'),
     `\`\`\`xml
 <directive name="odd" version="1.0.0">
   <metadata><description>d</description><model tier="fast"/><cost max_turns="3" on_exceeded="stop"/>
@@ -21,7 +22,7 @@ test('kiwi sign tells what a signed directive can hardly mean', async (t) => {
 `,
   )
   const { code, stdout, stderr } = await kiwi(['sign', 'directive', 'odd'], {
-    cwd: root,
+    cwd: project,
     env: { HOME: join(root, 'home'), USER_SPACE: join(root, 'user') },
   })
   assert.deepEqual([code, stdout], [0, 'Signed .ai/directives/odd.md.\n'])

@@ -70,6 +70,8 @@ export async function execute(context: CliContext, options: ExecuteOptions): Pro
     const parameters = await parametersOf(context, kiwi, options)
     const signal = context.interrupt()
     const result = await kernel.execute({ item_type: options.type, item_id: options.id, parameters }, { signal })
+    // JSON says it beside the result.
+    if (result['sandbox'] === 'none') context.output.talk('warning: this ran without a sandbox (sandbox: none)')
     const code = printResult(context, result, pretty)
     return signal.aborted ? EXIT.interrupted : code
   })

@@ -82,7 +82,7 @@ export async function trustRemove(context: CliContext, keyId: string): Promise<E
   const { folder, place } = placeOf(context)
   if (findInstallKey(folder, place)?.keyId === keyId) {
     throw new KiwiError('INVALID_REQUEST', 'This is your own key: it signs what you sign, so it cannot be removed.', {
-      suggestion: 'To replace it: kiwi trust rotate (twice, if it is to be trusted no longer).',
+      suggestion: 'To replace it: kiwi trust rotate. To trust it no longer: kiwi trust remove, after that.',
     })
   }
   const store = createTrustStore(folder, place)
