@@ -39,11 +39,17 @@ export function createHandedDescriptors(): HandedDescriptors {
   }
 }
 
-/** Descriptors that whoever started this process left open in it, and that its children would get too. Node closes its own. */
+let strays: readonly number[] | undefined
+
+/**
+ * Descriptors that whoever started this process left open in it, and that its children would get too. Node closes its own, so there come
+ * no others, and they are looked for once: a look at each open file is a good part of the start of a sandbox.
+ */
 export function strayDescriptors(): readonly number[] {
-  return readdirSync('/proc/self/fd')
+  strays ??= readdirSync('/proc/self/fd')
     .map(Number)
     .filter((descriptor) => descriptor >= FIRST_AFTER_STDIO && isInherited(descriptor))
+  return strays
 }
 
 function isInherited(descriptor: number): boolean {

@@ -32,7 +32,7 @@ export const UPGRADES: Readonly<Record<number, string>> = { 1: TOKEN_TABLES }
  * every turn (state, totals) stands in `threads`, what never changes and may be large (the start) beside it. The cost
  * of a commit is the pages it changes, so a table that is written every turn has no index that is not read every turn.
  */
-export const SCHEMA = `
+export const SCHEMA: string = `
 CREATE TABLE threads (
   thread_id TEXT NOT NULL UNIQUE,
   directive_id TEXT NOT NULL,
