@@ -2,6 +2,7 @@ import { realpath } from 'node:fs/promises'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
 import { denialOf } from '../files/relative-path.ts'
 import type { SandboxLimits, SandboxMode } from '../sandbox/contract.ts'
+import { DEFAULT_LIMITS } from '../sandbox/limits.ts'
 
 /** One process to run, checked and with every default in place. */
 export interface ProcessConfig {
@@ -50,17 +51,17 @@ const SECRET_NAME = /KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL/i
  */
 export async function readProcessConfig(
   raw: Readonly<Record<string, unknown>>,
-  { projectPath, env, mode, mayCopy }: ConfigSurroundings,
+  { projectPath, env, mode, saidByThread }: ConfigSurroundings,
 ): Promise<ProcessConfig> {
   return {
     command: text(raw['command'], 'command'),
     args: texts(raw['args'] ?? [], 'args'),
-    env: childEnvironment(raw, { env, mode, mayCopy }),
+    env: childEnvironment(raw, { env, mode, mayCopy: !saidByThread.has('env_allow') }),
     cwd: await folderInside(projectPath, raw['cwd'] === undefined ? '.' : text(raw['cwd'], 'cwd')),
     stdin: raw['stdin'] === undefined || raw['stdin'] === null ? null : text(raw['stdin'], 'stdin', { nulAllowed: true }),
     timeoutMs: Math.min(positive(raw['timeout_ms'] ?? DEFAULT_TIMEOUT_MS, 'timeout_ms'), MAX_TIMEOUT_MS),
     maxOutputBytes: Math.min(positive(raw['max_output_bytes'] ?? DEFAULT_MAX_OUTPUT_BYTES, 'max_output_bytes'), MAX_OUTPUT_BYTES),
-    limits: limitsOf(raw['limits'] ?? {}),
+    limits: limitsOf(raw['limits'] ?? {}, { mayRaise: !saidByThread.has('limits') }),
   }
 }
 
@@ -68,11 +69,14 @@ interface ConfigSurroundings {
   readonly projectPath: string
   readonly env: (name: string) => string | undefined
   readonly mode: SandboxMode
-  /** Whether `env_allow` may name more than is copied anyway. */
-  readonly mayCopy: boolean
+  /**
+   * Fields that stand in the parameters of a thread's call. Which variables of the host a command gets, and more than the usual limits, is
+   * said by a signed file or the operator, never by a thread.
+   */
+  readonly saidByThread: ReadonlySet<string>
 }
 
-function limitsOf(raw: unknown): Partial<SandboxLimits> {
+function limitsOf(raw: unknown, { mayRaise }: { readonly mayRaise: boolean }): Partial<SandboxLimits> {
   if (typeof raw !== 'object' || raw === null) throw new ProcessConfigError('Expected `limits` to be a map of names to numbers.')
   const limits: { -readonly [Name in keyof SandboxLimits]?: SandboxLimits[Name] } = {}
   for (const [name, value] of Object.entries(raw)) {
@@ -80,14 +84,15 @@ function limitsOf(raw: unknown): Partial<SandboxLimits> {
     if (field === undefined) {
       throw new ProcessConfigError(`\`limits\` has no ${JSON.stringify(name)}; it has ${Object.keys(LIMIT_FIELDS).join(', ')}.`)
     }
-    limits[field] = positive(value, `limits.${name}`)
+    const given = positive(value, `limits.${name}`)
+    limits[field] = mayRaise ? given : Math.min(given, DEFAULT_LIMITS[field] ?? given)
   }
   return limits
 }
 
 function childEnvironment(
   raw: Readonly<Record<string, unknown>>,
-  { env, mode, mayCopy }: Pick<ConfigSurroundings, 'env' | 'mode' | 'mayCopy'>,
+  { env, mode, mayCopy }: Pick<ConfigSurroundings, 'env' | 'mode'> & { readonly mayCopy: boolean },
 ): Readonly<Record<string, string>> {
   const child = new Map<string, string>()
   for (const name of texts(raw['env_allow'] ?? DEFAULT_ENV_ALLOW[mode], 'env_allow')) {
@@ -119,15 +124,18 @@ function childEnvironment(
 async function folderInside(projectPath: string, cwd: string): Promise<string> {
   const project = await realpath(projectPath)
   const folder = await realpath(resolve(project, cwd)).catch(() => {
-    throw new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) does not exist.`)
+    throw noFolder(cwd)
   })
   const path = relative(project, folder)
-  if (path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path)) {
-    throw new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) lies outside the project.`)
-  }
+  if (path === '..' || path.startsWith(`..${sep}`) || isAbsolute(path)) throw noFolder(cwd)
   const denial = path === '' ? null : denialOf(path.split(sep), 'read')
   if (denial !== null) throw new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) is refused: ${denial}.`)
   return path
+}
+
+/** The same words where there is nothing and where a link leads out of the project: what lies there is not told. */
+function noFolder(cwd: string): ProcessConfigError {
+  return new ProcessConfigError(`The folder \`cwd\` (${JSON.stringify(cwd)}) does not exist in the project.`)
 }
 
 function text(value: unknown, field: string, { nulAllowed = false }: { readonly nulAllowed?: boolean } = {}): string {

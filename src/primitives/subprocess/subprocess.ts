@@ -62,10 +62,9 @@ export function createSubprocessPrimitive({ sandbox, env }: SubprocessOptions): 
     async execute({ config: raw, parameters = {}, context }) {
       try {
         const { projectPath, __grant: grant } = context
-        // Which variables of the host a command gets is said by a signed file or the operator, never by a thread.
         const isOfThread = grant !== undefined && grant.threadId !== null
-        const mayCopy = !(isOfThread && Object.hasOwn(parameters, 'env_allow'))
-        const config = await readProcessConfig(raw, { projectPath, env, mode: sandbox.mode, mayCopy })
+        const saidByThread = new Set(isOfThread ? Object.keys(parameters) : [])
+        const config = await readProcessConfig(raw, { projectPath, env, mode: sandbox.mode, saidByThread })
         if (context.signal?.aborted === true || context.__grant?.isLive() === false)
           return { value: null, error: notStarted('ABORTED', `${config.command} was cancelled before it began.`) }
         return await runInSandbox(sandbox, config, context)

@@ -88,10 +88,10 @@ test('threat row 5: the name of a secret is refused in env_allow', async () => {
 })
 
 for (const cwd of ['..', '/', 'link-out']) {
-  test(`a working folder outside the project is refused: ${cwd}`, async () => {
+  test(`a working folder outside the project is refused like one that is not there: ${cwd}`, async () => {
     await symlink('/', join(project, 'link-out')).catch(() => undefined)
     const { error } = await run({ command: 'pwd', cwd })
-    assert.deepEqual([error?.code, /outside the project/.test(error?.message ?? '')], ['CONFIG_VALIDATION_ERROR', true])
+    assert.deepEqual([error?.code, /does not exist in the project/.test(error?.message ?? '')], ['CONFIG_VALIDATION_ERROR', true])
   })
 }
 
@@ -150,7 +150,7 @@ test('a call that was cancelled before it began starts nothing', async () => {
 })
 
 test('threat row 5: a thread does not choose which variables of the host its command gets; a signed file does', async () => {
-  // Guard: `mayCopy` of process-config.ts. Without it the parameters of a call name any variable that does not look like a secret.
+  // Guard: `saidByThread` of process-config.ts. Without it the parameters of a call name any variable that does not look like a secret.
   const config = { command: 'env', env_allow: ['PLAIN', 'LANG'] }
   const context = { projectPath: project, __grant: { ...GRANT, threadId: 'one' } }
   const asked = await primitive.execute({ config, context, parameters: { env_allow: config.env_allow } })
@@ -159,4 +159,23 @@ test('threat row 5: a thread does not choose which variables of the host its com
   assert.match(written.value?.stdout ?? '', /^PLAIN=plain$/m)
   const operator = await primitive.execute({ config, context: { projectPath: project, __grant: GRANT }, parameters: config })
   assert.match(operator.value?.stdout ?? '', /^PLAIN=plain$/m)
+})
+
+test('threat row 50: a thread lowers the limits of its command and does not raise them', async () => {
+  // Guard: `mayRaise` of process-config.ts. Without it a call names how much memory its /tmp may take.
+  const limits = (tmp: number): object => ({ command: 'df', args: ['--output=size', '-B1', '/tmp'], limits: { tmp_bytes: tmp } })
+  const sizeOf = async (tmp: number, threadId: string | null): Promise<number> => {
+    const config = { ...limits(tmp) }
+    const { value } = await primitive.execute({
+      config,
+      parameters: config,
+      context: { projectPath: project, __grant: { ...GRANT, threadId } },
+    })
+    return Number(value?.stdout.split('\n')[1])
+  }
+  const gigabyte = 1024 ** 3
+  assert.deepEqual(
+    [await sizeOf(gigabyte, 'one'), await sizeOf(gigabyte / 1024, 'one'), await sizeOf(gigabyte, null)],
+    [gigabyte / 2, gigabyte / 1024, gigabyte],
+  )
 })
