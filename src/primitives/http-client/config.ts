@@ -133,10 +133,12 @@ function readTimeouts(root: ConfigReader): Timeouts {
 
 function readLimits(root: ConfigReader, mode: 'sync' | 'stream'): Limits {
   const limits = root.object('limits', ['max_event_bytes', 'max_response_bytes', 'max_events'])
-  const responseBytes = mode === 'sync' ? 10 * MEGABYTE : 256 * MEGABYTE
+  const isSync = mode === 'sync'
+  const responseBytes = isSync ? 10 * MEGABYTE : 256 * MEGABYTE
   return {
     maxEventBytes: limits.integer('max_event_bytes', MEGABYTE, { min: 1, max: 64 * MEGABYTE }),
-    maxResponseBytes: limits.integer('max_response_bytes', responseBytes, { min: 1, max: 4096 * MEGABYTE }),
+    // A whole answer is held in memory, whoever asks for it.
+    maxResponseBytes: limits.integer('max_response_bytes', responseBytes, { min: 1, max: (isSync ? 128 : 4096) * MEGABYTE }),
     maxEvents: limits.integer('max_events', 2_000_000, { min: 1, max: 1_000_000_000 }),
   }
 }

@@ -4,6 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { test } from 'node:test'
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { executeHttp } from '../../../src/primitives/http-client/http-client.ts'
+import { createReturnBuffer } from '../../../src/primitives/http-client/return-buffer.ts'
 import { recordingSink, sendEvents, serve, SSE_HEAD } from './loopback.ts'
 
 const MEGABYTE = 1024 * 1024
@@ -123,4 +124,18 @@ test('a stream ends at its cap on events', async () => {
 test('an answer whose head is too long is an invalid response', async () => {
   await using server = await serve((response) => response.setHeader('x-long', 'a'.repeat(100_000)).end())
   assert.equal((await executeHttp({ url: server.url }, { mode: 'sync' })).error?.code, 'INVALID_RESPONSE')
+})
+
+test('no caller lets a whole answer, or the copy of a stream, take all of the memory', async () => {
+  const limits = { max_response_bytes: 129 * MEGABYTE }
+  const asked = await executeHttp({ url: 'http://example.com/', limits }, { mode: 'sync' })
+  assert.deepEqual(
+    [asked.error?.code, asked.error?.message.includes('limits.max_response_bytes')],
+    ['CONFIG_VALIDATION_ERROR', true],
+  )
+  const buffer = createReturnBuffer(1_000_000)
+  const event = { event: 'message', data: 'x'.repeat(40 * MEGABYTE), id: '' }
+  await buffer.attached.sink.write(event)
+  assert.throws(() => buffer.attached.sink.write(event), /send it to a file/)
+  assert.equal(buffer.events().length, 1)
 })
