@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { finished, kiwi, startKiwi } from './kiwi-process.ts'
@@ -132,4 +132,22 @@ test('init a second time overwrites nothing and signs nothing', async () => {
   assert.deepEqual(JSON.parse(stdout).signed, [])
   assert.equal(readFileSync(join(project.path, '.gitignore'), 'utf8'), '.ai/threads/\n')
   assert.ok(existsSync(join(project.path, '.ai', 'knowledge')))
+})
+
+test('without a sandbox a tool still runs, and its result says so where the model and the user read it', async () => {
+  const own = await createScriptedProject()
+  try {
+    mkdirSync(own.options.env?.['USER_SPACE'] ?? '', { recursive: true })
+    writeFileSync(join(own.options.env?.['USER_SPACE'] ?? '', 'config.yaml'), 'sandbox: none\n')
+    const { code, stdout, stderr } = await own.run('run', 'hello_kiwi', 'Count.')
+    assert.equal(code, 0, stderr)
+    // The scripted model found the number where it is in a sandbox too.
+    assert.match(stdout, /have \d+ words/u)
+    assert.match(stderr, /count_words: \{"words":\d+.*"sandbox":"none"\}/u)
+    const direct = await own.run('execute', 'tool', 'count_words', '-p', 'text=one two')
+    assert.equal(JSON.parse(direct.stdout).words, 2)
+    assert.match(direct.stderr, /without a sandbox/u)
+  } finally {
+    await own.close()
+  }
 })

@@ -194,10 +194,17 @@ function shown(result: MetaToolResult): string {
   const unheld = sandbox === 'none' ? { sandbox } : {}
   if (!told.success) return JSON.stringify({ ...told, ...unheld })
   const { success: _success, item_type: _type, item_id: _id, ...facts } = told
-  const rest: Readonly<Record<string, unknown>> = { ...facts, ...unheld }
-  const keys = Object.keys(rest)
-  const value = keys.length === 1 && keys[0] === 'result' ? rest['result'] : rest
+  const { result: returned, ...beside } = facts
+  const isAlone = 'result' in facts && Object.keys(beside).length === 0
+  // A field among those of the tool, so that what reads them finds them where they are in a sandbox.
+  const value = isAlone && isRecord(returned) ? { ...returned, ...unheld } : bare({ ...facts, ...unheld })
   return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null')
+}
+
+/** The result itself where nothing stands beside it. */
+function bare(facts: Readonly<Record<string, unknown>>): unknown {
+  const keys = Object.keys(facts)
+  return keys.length === 1 && keys[0] === 'result' ? facts['result'] : facts
 }
 
 /** A tool parks its call by answering `{park: {for, until_ms}}`; only threads that this one spawned can be waited for. */
@@ -282,4 +289,8 @@ export function answerCommit(
 function callEvent(call: PreparedCall): NewEvent {
   const parameters: JsonObject = call.kind === 'runnable' ? call.parameters : call.call.arguments
   return { type: 'tool_call', payload: { tool: call.item, args_hash: hash(canonicalJson(parameters)), call_id: call.call.id } }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
