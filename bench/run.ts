@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 import { pinned } from './processes.ts'
 
-const BENCHES = ['stream', 'loop', 'search', 'gate', 'worker-call', 'cold-start']
+const BENCHES = ['stream', 'loop', 'search', 'gate', 'cold-start']
 
 function installPeers(): void {
   if (existsSync(new URL('node_modules/.package-lock.json', import.meta.url))) return

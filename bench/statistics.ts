@@ -22,6 +22,10 @@ function medianOf(sorted: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
 }
 
+export function p95Of(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.95)] ?? Number.NaN
+}
+
 /** Three significant digits are more than the spread of a shared machine allows. */
 export function round(value: number): number {
   return Number(value.toPrecision(4))
