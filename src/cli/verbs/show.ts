@@ -59,17 +59,20 @@ function capabilitiesOf({ permission_context: context }: ThreadRow): JsonObject 
 function capabilityLines(row: ThreadRow): readonly string[] {
   const entries = Object.entries(capabilitiesOf(row))
   if (entries.length === 0) return ['', 'capabilities', '  none']
-  const scopes = (value: Json): string => (Array.isArray(value) ? value.map((scope) => JSON.stringify(scope)).join(', ') : '')
-  return ['', 'capabilities', ...entries.map(([name, value]) => `  ${name.padEnd(18)} ${scopes(value)}`.trimEnd())]
+  return ['', 'capabilities', ...entries.map(([name, value]) => `  ${name.padEnd(18)} ${scopesText(value)}`.trimEnd())]
 }
 
-type Denial = { readonly ts: string; readonly tool: Json; readonly missing: string; readonly suggestion: Json }
+function scopesText(scopes: Json): string {
+  return Array.isArray(scopes) ? scopes.map((scope) => JSON.stringify(scope)).join(', ') : ''
+}
+
+type Denial = { readonly ts: string; readonly tool: string; readonly missing: string; readonly suggestion: Json }
 
 /** Newest last. */
 function deniedCalls(threads: ThreadsClient, threadId: string): readonly Denial[] {
   return threads.events(threadId, { type: 'permission_denied', last: MOST_DENIALS }).map(({ ts, payload }) => ({
     ts,
-    tool: payload['tool'] ?? null,
+    tool: typeof payload['tool'] === 'string' ? payload['tool'] : '',
     missing: missingOf(payload),
     suggestion: payload['suggestion'] ?? null,
   }))
@@ -80,7 +83,7 @@ function denialLines(denials: readonly Denial[], width: number): readonly string
   return [
     '',
     'denied',
-    ...denials.map(({ ts, tool, missing }) => `  ${clip(`${ts.slice(11, 19)}  ${String(tool)}: ${missing}`, width - 2)}`),
+    ...denials.map(({ ts, tool, missing }) => `  ${clip(`${ts.slice(11, 19)}  ${tool}: ${missing}`, width - 2)}`),
   ]
 }
 

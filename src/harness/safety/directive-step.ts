@@ -88,7 +88,7 @@ async function mintToken({ authority }: HarnessServices, ctx: TurnContext, decla
 function tokenFacts({ jti, parentJti, grants, expiresAtMs }: TokenClaims): JsonObject {
   const { capabilities } = grants
   return {
-    capabilities: capabilities as JsonObject,
+    capabilities,
     token: { jti, parent_jti: parentJti, expires_at: new Date(expiresAtMs).toISOString() },
   }
 }

@@ -39,7 +39,7 @@ function redactedNext(next: Next, redactor: Redactor): Next {
 }
 
 /** The context of a turn that redacts on the way out. Live text is held back while it may be the beginning of a secret. */
-export function redactedContext(ctx: TurnContext, redactor: Redactor): TurnContext {
+function redactedContext(ctx: TurnContext, redactor: Redactor): TurnContext {
   const live = createLiveRedaction(ctx, redactor)
   return {
     ...ctx,
@@ -188,7 +188,7 @@ function writeAll(sink: Sink, events: readonly StreamEvent[]): void | Promise<vo
 }
 
 /** The same error where it tells no secret; otherwise one that says the rest, without its stack. */
-export function redactedError(error: unknown, redactor: Redactor): unknown {
+function redactedError(error: unknown, redactor: Redactor): unknown {
   if (!(error instanceof Error)) return typeof error === 'string' ? redactor.text(error) : error
   const message = redactor.text(error.message)
   if (!(error instanceof KiwiError)) {

@@ -154,18 +154,18 @@ async function resultOf({ services, ctx }: ToolStepsInput, call: RunnableCall, m
       services: { kiwi: services },
     }
     const first = await services.gate.check({ verb: call.verb, item: call.question, context })
-    return first.permitted ? await call.run(context) : denied(call, first).toEnvelope()
+    return first.permitted ? await call.run(context) : notPermitted(call, first).toEnvelope()
   } catch (error) {
     return toEnvelope(error)
   }
 }
 
-function denied({ verb, item }: RunnableCall, answer: Extract<Permission, { permitted: false }>): KiwiError {
+function notPermitted({ verb, item }: RunnableCall, refusal: Extract<Permission, { permitted: false }>): KiwiError {
   const what = item === verb ? verb : `${verb} of ${item}`
   return new KiwiError(
-    answer.code ?? 'PERMISSION_DENIED',
-    `This thread may not do this: ${what} needs ${answer.missing.join(' and ')}, which its directive does not declare.`,
-    { facts: { missing: answer.missing }, suggestion: answer.suggestion },
+    refusal.code ?? 'PERMISSION_DENIED',
+    `This thread may not do this: ${what} needs ${refusal.missing.join(' and ')}, which its directive does not declare.`,
+    { facts: { missing: refusal.missing }, suggestion: refusal.suggestion },
   )
 }
 

@@ -1,4 +1,4 @@
-import type { Lookup } from '../network/guarded-lookup.ts'
+import type { Lookup } from '../network/lookup.ts'
 import type { Grant } from '../sandbox/contract.ts'
 import type { AttemptContext, AttemptResult } from './attempt.ts'
 import { parseConfig } from './config.ts'

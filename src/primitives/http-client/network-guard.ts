@@ -1,6 +1,7 @@
 import type { LookupFunction } from 'node:net'
 import { pinnedLookup, resolveTarget } from '../network/guarded-lookup.ts'
-import type { Lookup, ResolvedTarget } from '../network/guarded-lookup.ts'
+import type { ResolvedTarget } from '../network/guarded-lookup.ts'
+import type { Lookup } from '../network/lookup.ts'
 import { describeTarget, targetOfUrl } from '../network/host.ts'
 import type { NetworkGrant, NetworkPolicy, NetworkTarget } from '../sandbox/contract.ts'
 import type { HttpError } from './contract.ts'

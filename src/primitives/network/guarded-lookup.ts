@@ -13,14 +13,12 @@ import type { NetworkPolicy, NetworkTarget } from '../sandbox/contract.ts'
 import { classifyAddress, isGrantable } from './address.ts'
 import type { AddressKind } from './address.ts'
 import { describeTarget, readHost } from './host.ts'
+import type { Lookup } from './lookup.ts'
 
 export interface CheckedAddress {
   readonly address: string
   readonly family: 4 | 6
 }
-
-/** All addresses of a name. Rejects like `dns.lookup` does, with a `code`. */
-export type Lookup = (name: string) => Promise<readonly { readonly address: string }[]>
 
 export type ResolvedTarget =
   | { readonly kind: 'allowed'; readonly addresses: readonly CheckedAddress[] }

@@ -1,6 +1,7 @@
 import type { NetworkPolicy, NetworkTarget } from '../sandbox/contract.ts'
 import { resolveTarget } from './guarded-lookup.ts'
-import type { CheckedAddress, Lookup } from './guarded-lookup.ts'
+import type { CheckedAddress } from './guarded-lookup.ts'
+import type { Lookup } from './lookup.ts'
 import { describeTarget, targetOfUrl } from './host.ts'
 
 /** What the proxy decided about one request. `reason` is one line. */

@@ -273,7 +273,7 @@ function startsWith(path: readonly string[], base: readonly string[]): boolean {
   return base.every((segment, index) => path[index] === segment)
 }
 
-export function isHidden(place: string, hidden: readonly string[]): boolean {
+function isHidden(place: string, hidden: readonly string[]): boolean {
   return hidden.some((folder) => place === folder || place.startsWith(`${folder}/`))
 }
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { HttpResult } from '../../../src/primitives/http-client/contract.ts'
 import { createHttpClient, createHttpPrimitive, executeHttp } from '../../../src/primitives/http-client/http-client.ts'
 import type { HttpClient } from '../../../src/primitives/http-client/http-client.ts'
-import type { Lookup } from '../../../src/primitives/network/guarded-lookup.ts'
+import type { Lookup } from '../../../src/primitives/network/lookup.ts'
 import type { NetworkGrant, NetworkPolicy } from '../../../src/primitives/sandbox/contract.ts'
 import { recordingSink, sendEvents, serve, serveTcp } from './loopback.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { pinnedLookup, resolveTarget } from '../../../src/primitives/network/guarded-lookup.ts'
-import type { Lookup } from '../../../src/primitives/network/guarded-lookup.ts'
+import type { Lookup } from '../../../src/primitives/network/lookup.ts'
 import type { NetworkPolicy, NetworkTarget } from '../../../src/primitives/sandbox/contract.ts'
 
 const EVERYTHING: NetworkPolicy = { allows: () => true, allowsPrivate: () => false }
