@@ -2,7 +2,7 @@ import { KiwiError } from '../../kernel/errors.ts'
 import type { JsonObject } from '../../json.ts'
 import { isoTime } from '../clock.ts'
 import type { Clock } from '../clock.ts'
-import type { Signal, Status } from '../engine.ts'
+import type { Signal } from '../engine.ts'
 import { createLedger } from '../ledger/ledger.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { cancelBelow, insertSignal, isPending, markCancel } from '../signals/signals.ts'
@@ -14,7 +14,7 @@ import type { ThreadsClient } from '../threads-client.ts'
 import { createTokenLedger } from '../tokens/token-ledger.ts'
 import { prepareEvent } from '../transcript/transcript-line.ts'
 import { spawnThread } from './spawn.ts'
-import { waitForThreads } from './wait.ts'
+import { hasSettled, waitForThreads } from './wait.ts'
 
 export interface ThreadsClientOptions {
   readonly projectPath: string
@@ -82,7 +82,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     },
     async wait(threadIds, waitOptions) {
       // Nothing moves without a host: one that was killed is started again by whoever waits for its threads.
-      const moving = threadIds.filter((threadId) => isMoving(getThread(store, threadId).status))
+      const moving = threadIds.filter((threadId) => !hasSettled(getThread(store, threadId)))
       for (const threadId of moving) await wake(threadId)
       return waitForThreads(store, threadIds, waitOptions)
     },
@@ -96,8 +96,6 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     },
   }
 }
-
-const isMoving = (status: Status): boolean => status === 'spawning' || status === 'running'
 
 const DURABLE: ReadonlySet<Signal['kind']> = new Set(['cancel', 'resume', 'budget', 'approval'])
 

@@ -33,7 +33,8 @@ export async function waitForThreads(
   return threadIds.map((threadId) => getThread(store, threadId))
 }
 
-function hasSettled(row: Pick<ThreadRow, 'status' | 'wait_reason'>): boolean {
+/** Whether nothing happens to the thread any more unless somebody does something. */
+export function hasSettled(row: Pick<ThreadRow, 'status' | 'wait_reason'>): boolean {
   return isTerminal(row.status) || needsPerson(row.status, row.wait_reason)
 }
 

@@ -133,6 +133,31 @@ test('a wait ends for a thread that needs a person, after its time, and by its s
   await assert.rejects(aborted, { code: 'ABORTED' })
 })
 
+test('a wait calls a host for a thread that waits for others, which a killed host may have left, and for none that needs a person', async (t) => {
+  const folder = tempFolder(t)
+  const { client: inside, until } = bench(
+    t,
+    runner(async (context, state) => [state, { do: 'wait', reason: context.threadId === 'person' ? 'approval' : 'children' }]),
+    { folder },
+  )
+  for (const id of ['person', 'children']) {
+    await inside.spawn(request(id))
+    await until(id, 'waiting')
+  }
+  const woken: string[] = []
+  const client = createThreadsClient({
+    projectPath: folder,
+    store: openStore({ path: `${folder}/.ai/threads/registry.db` }),
+    ownsStore: true,
+    clock: systemClock,
+    wake: async (id) => void woken.push(id),
+    watchLive: async () => undefined,
+  })
+  atEnd(t, () => client.close())
+  await client.wait(['person', 'children'], { timeoutMs: 1 })
+  assert.deepEqual(woken, ['children'])
+})
+
 test('a wait sees what another process writes', async (t) => {
   const folder = tempFolder(t)
   const host = bench(t, counting(2), { folder })
