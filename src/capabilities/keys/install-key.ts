@@ -9,7 +9,8 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject,
 import { closeSync, fsyncSync, linkSync, lstatSync, openSync, readdirSync, renameSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { verifyEd25519 } from '../../kernel/integrity/ed25519.ts'
-import { assertKeyFolder, codeOf, openKeyFolder, readPrivateFile, unsafe } from './key-folder.ts'
+import { codeOf } from '../../primitives/files/system-error.ts'
+import { assertKeyFolder, openKeyFolder, readPrivateFile, unsafe } from './key-folder.ts'
 
 export type KeyPurpose = 'item' | 'connector' | 'run_key'
 

@@ -1,6 +1,7 @@
 import { constants, fstatSync, lstatSync, mkdirSync, openSync, closeSync, readFileSync, realpathSync, type Stats } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
 import { KiwiError } from '../../kernel/errors.ts'
+import { codeOf } from '../../primitives/files/system-error.ts'
 
 const OTHERS = 0o077
 
@@ -61,11 +62,6 @@ export function readPrivateFile(path: string): { readonly text: string; readonly
 export function unsafe(path: string, what: string, suggestion: string): KiwiError {
   const shown = join(basename(dirname(path)), basename(path))
   return new KiwiError('KEY_UNSAFE', `The key store is not safe: ${shown} ${what}.`, { suggestion, facts: { file: shown } })
-}
-
-/** The code of a system error. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
 }
 
 function assertPrivate(path: string, stats: Stats, mode: number): void {
