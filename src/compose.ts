@@ -23,6 +23,7 @@ import { startProxy } from './primitives/network/proxy.ts'
 import { createRuntimePrimitive } from './primitives/runtime/runtime.ts'
 import { createSandbox } from './primitives/sandbox/sandbox.ts'
 import { createSubprocessPrimitive } from './primitives/subprocess/subprocess.ts'
+import { createRegistryOwner } from './registry-owner.ts'
 import { createSafeguards } from './safeguards.ts'
 import { createThreadsClient } from './threads/client/create-threads-client.ts'
 import { createLazyThreadsClient } from './threads/client/lazy-threads-client.ts'
@@ -183,12 +184,22 @@ function parentOf(threads: ThreadsClient, threadId: string): string | null | und
 
 /** Threads as a process outside of the host sees them: the registry directly, the host through its socket. */
 function remoteThreads(projectPath: string, env: Environment): ThreadsClient {
+  const owner = createRegistryOwner({ userSpace: userSpaceOf(env), projectPath })
   const reach = reachHost({ ...hostOptions(userSpaceOf(env), env), projectPath })
   return createLazyThreadsClient({
     projectPath,
     registryPath: registryPath(projectPath),
-    open: (path) =>
-      createThreadsClient({ projectPath, store: openStore({ path }), ownsStore: true, clock: systemClock, ...reach }),
+    open: (path) => {
+      const store = openStore(path === ':memory:' ? { path } : { path, initialise: owner.initialise })
+      const client = createThreadsClient({ projectPath, store, ownsStore: true, clock: systemClock, ...reach })
+      return {
+        ...client,
+        async spawn(request) {
+          owner.assertOwn(store)
+          return await client.spawn(request)
+        },
+      }
+    },
   })
 }
 
@@ -237,12 +248,20 @@ interface HostParts extends Omit<ProjectParts, 'threads'> {
 
 function openHostedProject(options: KiwiOptions, { log, ...parts }: HostParts): OpenedProject {
   const config = resolveConfig(options)
+  const owner = createRegistryOwner({ userSpace: config.userSpace, projectPath: config.projectPath })
   const onProblem = (threadId: string, error: unknown): void => log(`problem: ${threadId} ${describe(error)}`)
   const store = openStore({
     path: registryPath(config.projectPath),
     diskFull: 'retry',
     onStall: (error) => onProblem('registry', error),
+    initialise: owner.initialise,
   })
+  try {
+    owner.assertOwn(store)
+  } catch (error) {
+    void store.close()
+    throw error
+  }
   const bus = createLiveBus()
   const transcripts = createTranscripts({ folder: dirname(store.path), store, onProblem })
   const engine: Engine = createSqliteEngine({

@@ -28,7 +28,7 @@ const PASERK = 'k4.public.'
 export async function createRunKey(now: () => number): Promise<RunKey> {
   const { publicKey: verifyKey, secretKey } = await keys.GenerateKeyPair()
   const publicKey = (await keys.ExportPublicKey(verifyKey)).slice(PASERK.length)
-  return { keyId: fingerprint(publicKey), publicKey, createdAtMs: now(), secretKey, verifyKey }
+  return { keyId: fingerprintOf(publicKey), publicKey, createdAtMs: now(), secretKey, verifyKey }
 }
 
 /** The public half as it is recorded, with the install key's word for it. */
@@ -40,7 +40,7 @@ export function certifyRunKey(runKey: Pick<RunKey, 'keyId' | 'publicKey' | 'crea
 
 /** Why a recorded run key is not to be believed, or null. */
 export function runKeyProblem(row: RunKeyRow, trustedKeyIds: readonly string[]): string | null {
-  if (row.keyId !== fingerprint(row.publicKey)) return 'its run key is recorded under the id of another key'
+  if (row.keyId !== fingerprintOf(row.publicKey)) return 'its run key is recorded under the id of another key'
   if (!trustedKeyIds.includes(row.certifiedBy)) return 'its run key was certified by an install key that is not trusted here'
   const isCertified = verifyKeySignature({
     keyId: row.certifiedBy,
@@ -56,7 +56,8 @@ export async function importRunKey(publicKey: string): Promise<PublicKey> {
   return await keys.ImportPublicKey(`${PASERK}${publicKey}`)
 }
 
-function fingerprint(publicKey: string): string {
+/** Id of a run key, from base64url of its raw public half. */
+export function fingerprintOf(publicKey: string): string {
   return createHash('sha256').update(publicKey).digest('base64url').slice(0, 22)
 }
 

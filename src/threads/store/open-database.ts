@@ -16,7 +16,7 @@ const BUSY_TIMEOUT_MS = 10_000
  *
  * @throws {KiwiError} EXECUTION_FAILED for a registry of a newer version or a path that is not a plain file.
  */
-export function openDatabase(path: string): DatabaseSync {
+export function openDatabase(path: string, initialise?: (database: DatabaseSync) => void): DatabaseSync {
   if (path !== ':memory:') prepareFile(path)
   // The timeout stands in the constructor because `PRAGMA journal_mode` itself fails when another process holds the file.
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS, enableForeignKeyConstraints: true })
@@ -25,7 +25,7 @@ export function openDatabase(path: string): DatabaseSync {
     database.exec(
       `PRAGMA trusted_schema=OFF; PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216; PRAGMA wal_autocheckpoint=${CHECKPOINT_PAGES}`,
     )
-    migrate(database, path)
+    migrate(database, path, initialise)
   } catch (error) {
     database.close()
     throw error
@@ -34,7 +34,13 @@ export function openDatabase(path: string): DatabaseSync {
 }
 
 function prepareFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  const folder = dirname(path)
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    throw new KiwiError('EXECUTION_FAILED', 'The folder of the thread registry is a link, so nothing is written there.', {
+      suggestion: 'Put a folder in the place of .ai/threads.',
+    })
+  }
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
   try {
     // O_EXCL: an existing file is never opened and closed here, because closing it would drop the locks that SQLite holds on it in this process.
     closeSync(openSync(path, constants.O_CREAT | constants.O_EXCL | constants.O_RDWR, 0o600))
@@ -75,14 +81,16 @@ function userVersion(database: DatabaseSync): number {
 }
 
 /** Makes the tables, or brings those of an older version up, in one transaction: a registry is never found half way. */
-function migrate(database: DatabaseSync, path: string): void {
+function migrate(database: DatabaseSync, path: string, initialise?: (database: DatabaseSync) => void): void {
   if (userVersion(database) === SCHEMA_VERSION) return
   database.exec('BEGIN IMMEDIATE')
   try {
     const version = userVersion(database)
     if (version > SCHEMA_VERSION) throw newerRegistry(path, version)
-    if (version === 0) database.exec(SCHEMA)
-    else for (let from = version; from < SCHEMA_VERSION; from += 1) database.exec(UPGRADES[from] ?? '')
+    if (version === 0) {
+      database.exec(SCHEMA)
+      initialise?.(database)
+    } else for (let from = version; from < SCHEMA_VERSION; from += 1) database.exec(UPGRADES[from] ?? '')
     database.exec(`PRAGMA user_version=${SCHEMA_VERSION}`)
     database.exec('COMMIT')
   } catch (error) {

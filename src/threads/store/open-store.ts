@@ -42,11 +42,13 @@ export interface StoreOptions {
    */
   readonly diskFull?: 'retry' | 'fail'
   readonly onStall?: (error: unknown) => void
+  /** Runs in the transaction that makes the tables of a new registry; not for one that is there. */
+  readonly initialise?: (database: DatabaseSync) => void
 }
 
 /** @throws {KiwiError} EXECUTION_FAILED for a registry of a newer version or a path that is not a plain file. */
 export function openStore(options: StoreOptions): Store {
-  const database = openDatabase(options.path)
+  const database = openDatabase(options.path, options.initialise)
   const statement = createStatementCache(database)
   const group = createGroupCommit({
     database,

@@ -1,3 +1,4 @@
+import type { DatabaseSync } from 'node:sqlite'
 import type { RunKeyRow, TokenLedger, TokenRow } from '../../capabilities/contract.ts'
 import { isTerminal, readStatus } from '../status.ts'
 import { integer, text, textOrNull } from '../store/columns.ts'
@@ -21,8 +22,7 @@ const STANDING = 'SELECT status, cancel_mode FROM threads WHERE thread_id = ?'
 export function createTokenLedger(store: Store): TokenLedger {
   return {
     addKey(key) {
-      const { keyId, publicKey, certifiedBy, certificate, createdAtMs } = key
-      store.writeNow(() => store.statement(INSERT_KEY).run(keyId, publicKey, certifiedBy, certificate, createdAtMs))
+      store.writeNow(() => void store.statement(INSERT_KEY).run(...valuesOf(key)))
     },
     key(keyId) {
       const row = store.statement('SELECT * FROM token_keys WHERE key_id = ?').get(keyId)
@@ -53,6 +53,20 @@ export function createTokenLedger(store: Store): TokenLedger {
       return status === undefined || isTerminal(status) ? 'ended' : 'stopped'
     },
   }
+}
+
+/** Into a registry that is just being made. */
+export function insertRunKey(database: DatabaseSync, key: RunKeyRow): void {
+  database.prepare(INSERT_KEY).run(...valuesOf(key))
+}
+
+/** The oldest of a registry; more than enough to tell whose it is. */
+export function runKeysOf(store: Store): readonly RunKeyRow[] {
+  return store.statement('SELECT * FROM token_keys ORDER BY created_at_ms LIMIT 1000').all().map(toKeyRow)
+}
+
+function valuesOf({ keyId, publicKey, certifiedBy, certificate, createdAtMs }: RunKeyRow): readonly (string | number)[] {
+  return [keyId, publicKey, certifiedBy, certificate, createdAtMs]
 }
 
 function toKeyRow(row: Row): RunKeyRow {
