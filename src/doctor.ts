@@ -2,7 +2,8 @@ import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createKiwi, hostControl, type KiwiOptions } from './compose.ts'
 import { findInstallKey } from './capabilities/keys/install-key.ts'
-import { keyFolderOf } from './capabilities/keys/signing-keys.ts'
+import { itemSignatures } from './capabilities/keys/item-signatures.ts'
+import { createSigningKeys, keyFolderOf } from './capabilities/keys/signing-keys.ts'
 import { resolveConfig, userSpaceOf } from './config/config.ts'
 import { resolveModel } from './config/models.ts'
 import { toEnvelope } from './kernel/errors.ts'
@@ -27,6 +28,7 @@ export async function doctor(options: KiwiOptions): Promise<readonly Check[]> {
     ['keys', keys],
     ['configuration', configuration],
     ['items', items],
+    ['signatures', signatures],
     ['host', async () => [await host(options)]],
   ]
   const checks: Check[] = []
@@ -160,6 +162,33 @@ async function items(options: KiwiOptions): Promise<readonly Check[]> {
     await kiwi.close()
   }
 }
+
+/** What is valid and still does not run, because no key that counts signed it as it is. */
+async function signatures({ projectPath, env }: KiwiOptions): Promise<readonly Check[]> {
+  const name = 'signatures'
+  if (!existsSync(join(projectPath, '.ai'))) return []
+  const user = userSpaceOf(env)
+  const signers = createSigningKeys({ userSpace: user, projectPath })
+  const spaces = { project: join(projectPath, '.ai'), user, system: join(import.meta.dirname, '..', 'system') }
+  const idle = (await itemSignatures({ spaces, projectPath })).flatMap(({ item, integrity }) => {
+    const { type, id, state } = item
+    if (integrity.kind !== 'signed') return [`${type} ${id} (${integrity.kind})`]
+    const toolType = state.kind === 'available' && state.definition.kind === 'tool' ? state.definition.toolType : null
+    return signers.trust(integrity.keyId, { type, id, toolType }) === 'trusted' ? [] : [`${type} ${id} (its key is not trusted)`]
+  })
+  if (idle.length === 0) return [{ name, state: 'ok', detail: 'every item is signed by a key that you trust', fix: null }]
+  const shown = [...idle.slice(0, MAX_NAMED), ...(idle.length > MAX_NAMED ? [`${idle.length - MAX_NAMED} more`] : [])].join(', ')
+  return [
+    {
+      name,
+      state: 'weak',
+      detail: `not run: ${shown}`,
+      fix: 'Read them, then: kiwi sign TYPE ID. Whose the signatures of this project are: kiwi trust project',
+    },
+  ]
+}
+
+const MAX_NAMED = 10
 
 async function host(options: KiwiOptions): Promise<Check> {
   if (!existsSync(join(userSpaceOf(options.env), 'host')))

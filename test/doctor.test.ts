@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Check, doctor, nodeVersion } from '../src/doctor.ts'
+import { signBytes } from '../src/kernel/integrity/signature.ts'
+import { createTestKeys } from './kernel/test-keys.ts'
 
 function emptyFolder(t: TestContext): {
   readonly folder: string
@@ -44,6 +46,25 @@ test('a file that cannot be used is named with its line and what to write', asyn
   const [first] = named(await examine(), 'items')
   assert.match(first?.detail ?? '', /^\.ai\/tools\/broken\.yaml:\d+:\d+ /)
   assert.notEqual(first?.fix, null)
+})
+
+test('items that nobody signed, or only a key that is not trusted, are named with the way to run them', async (t) => {
+  const { folder, project, examine } = emptyFolder(t)
+  assert.equal(named(await examine(), 'signatures').length, 0)
+  const notes = join(project, '.ai', 'knowledge')
+  mkdirSync(notes, { recursive: true })
+  const text = Buffer.from('---\ntitle: A\n---\ntext\n')
+  const subject = { type: 'knowledge', category: '', id: 'foreign' } as const
+  writeFileSync(join(notes, 'bare.md'), text)
+  writeFileSync(join(notes, 'foreign.md'), await signBytes(text, 'markdown', { nowMs: 0, subject, keys: createTestKeys() }))
+  const [found] = named(await examine(), 'signatures')
+  assert.equal(found?.state, 'weak')
+  assert.match(found?.detail ?? '', /knowledge bare \(unsigned\), knowledge foreign \(its key is not trusted\)/)
+  assert.match(found?.fix ?? '', /kiwi sign .*kiwi trust project/)
+  assert.equal(existsSync(join(folder, 'user')), false)
+  rmSync(join(notes, 'bare.md'))
+  rmSync(join(notes, 'foreign.md'))
+  assert.equal(named(await examine(), 'signatures')[0]?.state, 'ok')
 })
 
 test('a configuration that is not valid is one bad check, and the others are still made', async (t) => {
