@@ -7,9 +7,9 @@
  * F3. A watch is not believed for longer than `TRUST_MS`: network and host-mounted file systems deliver no events.
  * F4. What is not watched, and links, whose targets no watch sees, count as changed each time.
  */
-import { lstatSync, readdirSync, statSync, watch } from 'node:fs'
+import { lstatSync, readdirSync, realpathSync, statSync, watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, sep } from 'node:path'
 
 const TRUST_MS = 5000
 const MAX_DEPTH = 16
@@ -43,6 +43,8 @@ export interface FolderTree {
 export interface FolderTreeOptions {
   readonly root: string
   readonly accepts: (name: string) => boolean
+  /** Whether a root that is a link may lead out of the folder it stands in. */
+  readonly mayLinkOut: boolean
 }
 
 interface Folder {
@@ -108,7 +110,7 @@ function look(state: TreeState, path: string, name: string): boolean {
   const current = isSame ? known : newFolder(path, name, identity)
   folders.set(path, current)
   if (isSame && current.watcher === null && !state.isClosed) startWatch(state, current) // F1, F2
-  for (const gone of readFolder(current, state.accepts)) forget(folders, gone)
+  for (const gone of readFolder(current, state)) forget(folders, gone)
   // Another folder may have been put in the place of one below: its name tells nothing, so it is looked at too.
   for (const child of current.children) markDirty(folders.get(child))
   lookBelow(state, current)
@@ -166,15 +168,18 @@ function joinFolder(parent: string, name: string): string {
 }
 
 /** Reads one folder; the folders that were below it before and are not any more. */
-function readFolder(folder: Folder, accepts: (name: string) => boolean): readonly string[] {
+function readFolder(folder: Folder, { accepts, mayLinkOut }: FolderTreeOptions): readonly string[] {
   folder.isDirty = false
   folder.readAtMs = performance.now()
   folder.stamps.clear()
   const files: FoundFile[] = []
   const children: string[] = []
   const skipped: SkippedFolder[] = []
+  const isOut = folder.folder === '' && !mayLinkOut && linksOut(folder.path)
+  if (isOut)
+    skipped.push({ folder: '', reason: 'a link to a folder elsewhere is not followed', fix: 'Put a real folder in its place.' })
   const isDeepest = folder.folder.split('/').length >= MAX_DEPTH
-  for (const entry of entriesOf(folder.path)) {
+  for (const entry of isOut ? [] : entriesOf(folder.path)) {
     const { name } = entry
     if (name.startsWith('.') || name === 'node_modules') continue
     const path = join(folder.path, name)
@@ -191,6 +196,15 @@ function readFolder(folder: Folder, accepts: (name: string) => boolean): readonl
   const gone = folder.children.filter((child) => !children.includes(child))
   Object.assign(folder, { files, children, skipped })
   return gone
+}
+
+function linksOut(path: string): boolean {
+  try {
+    return lstatSync(path).isSymbolicLink() && !realpathSync(path).startsWith(`${realpathSync(dirname(path))}${sep}`)
+  } catch {
+    // Gone: then there is nothing to read either.
+    return false
+  }
 }
 
 function entriesOf(path: string) {

@@ -46,7 +46,12 @@ export function createSpaceCatalog(options: SpaceCatalogOptions): SpaceCatalog {
   const folder = TYPE_FOLDERS[type]
   const trees = roots.map((root) => ({
     root,
-    tree: createFolderTree({ root: join(root, folder), accepts: (name) => isItemFile(type, name) }),
+    // A project folder can come from anybody; where the user's own folders lie is the user's business.
+    tree: createFolderTree({
+      root: join(root, folder),
+      accepts: (name) => isItemFile(type, name),
+      mayLinkOut: space !== 'project',
+    }),
   }))
   let before: readonly (readonly FoundFile[])[] = []
   let files: readonly CatalogFile[] = []

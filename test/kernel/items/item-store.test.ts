@@ -181,6 +181,20 @@ test('links are followed inside of the space only, and links to folders never', 
   assert((await items.problems()).some(({ file, reason }) => file === '.ai/knowledge/folder' && /link to a folder/.test(reason)))
 })
 
+test('an item folder of a project that is a link leads to nothing outside of its space; one of the user may', async (t) => {
+  // Guard: `linksOut` of folder-tree.ts. Without it whoever brings the folder shows every .md file of the user to a thread.
+  const { folder, spaces, store } = createItemSpaces(t)
+  const outside = join(folder, 'elsewhere')
+  for (const path of [outside, spaces.project, spaces.user]) mkdirSync(path, { recursive: true })
+  writeFileSync(join(outside, 'diary.md'), '# Diary\n')
+  symlinkSync(outside, join(spaces.project, 'knowledge'))
+  const items = store()
+  assert.equal(await items.find('knowledge', 'diary'), null)
+  assert((await items.problems()).some(({ file, reason }) => file === '.ai/knowledge/' && /a link to a folder/.test(reason)))
+  symlinkSync(outside, join(spaces.user, 'knowledge'))
+  assert.equal((await store().find('knowledge', 'diary'))?.space, 'user')
+})
+
 test('a named pipe and a folder with the name of an item do not stop anything', async (t) => {
   const { write, store, spaces } = createItemSpaces(t)
   write('project', 'knowledge/good.md', 'text')
