@@ -222,7 +222,8 @@ function binPath(): string {
 
 const hostFolderOf = (userSpace: string): string => join(userSpace, 'host')
 
-const registryPath = (projectPath: string): string => join(projectPath, '.ai', 'threads', 'registry.db')
+/** Where the threads of a project are kept. */
+export const registryPath = (projectPath: string): string => join(projectPath, '.ai', 'threads', 'registry.db')
 
 /** `kiwi host run`: runs the threads of every project that asks until it is idle, told to stop, or `signal` aborts. */
 export async function runHostProcess(options: { readonly env: Environment; readonly signal: AbortSignal }): Promise<void> {

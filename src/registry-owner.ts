@@ -6,8 +6,8 @@ import { keyFolderOf } from './capabilities/keys/signing-keys.ts'
 import { certifyRunKey, fingerprintOf, runKeyProblem } from './capabilities/tokens/run-key.ts'
 import { installKeyIds } from './install-keys.ts'
 import { KiwiError } from './kernel/errors.ts'
-import type { Store } from './threads/store/open-store.ts'
-import { insertRunKey, runKeysOf } from './threads/tokens/token-ledger.ts'
+import { openStore, type Store } from './threads/store/open-store.ts'
+import { createTokenLedger, insertRunKey, runKeysOf } from './threads/tokens/token-ledger.ts'
 
 /**
  * Whose registry a file is. A project folder can come from anybody, and a registry in it with threads that seem to be running would be
@@ -37,6 +37,27 @@ export function createRegistryOwner(place: { readonly userSpace: string; readonl
         },
       )
     },
+  }
+}
+
+/**
+ * Lets another user space, one that is there for a moment, run threads in a project of this user's. The registry stays the user's: it is made
+ * by the user's installation where there is none yet.
+ *
+ * @throws {KiwiError} EXECUTION_FAILED when the registry is not the user's.
+ */
+export async function admitGuest(
+  path: string,
+  place: { readonly userSpace: string; readonly projectPath: string },
+  guestSpace: string,
+): Promise<void> {
+  const owner = createRegistryOwner(place)
+  const store = openStore({ path, initialise: owner.initialise })
+  try {
+    owner.assertOwn(store)
+    createTokenLedger(store).addKey(mark({ ...place, userSpace: guestSpace }))
+  } finally {
+    await store.close()
   }
 }
 

@@ -60,3 +60,16 @@ for (const wire of ['anthropic', 'openai'] as const) {
     assert.deepEqual(readdirSync(temporary), [])
   })
 }
+
+test('the demo runs again, and beside threads of the user, in the same project', async () => {
+  const cwd = repository('again')
+  const env = { HOME: join(root, 'home'), TMPDIR: temporary }
+  for (const time of [1, 2]) {
+    const { code, stderr } = await kiwi(['demo', '-o', 'json'], { cwd, env })
+    assert.equal(code, 0, `${time}: ${stderr}`)
+  }
+  // No key and no model: it fails, but as a thread of this registry.
+  const own = await kiwi(['run', 'repository_report', '--detach'], { cwd, env })
+  assert.equal(own.code, 0, own.stderr)
+  await kiwi(['host', 'stop'], { cwd, env })
+})

@@ -1,3 +1,4 @@
+import { userSpaceOf } from '../../config/config.ts'
 import type { Environment } from '../../config/environment.ts'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -38,6 +39,7 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
   const demoContext = { ...context, env }
   try {
     context.output.talk(`Scripted model on ${model.baseUrl} (${options.wire} wire); everything else is real.`)
+    await admitTo(context, userSpace)
     return await withKiwi(demoContext, (kiwi) => runDemo(demoContext, kiwi))
   } finally {
     await stopHost(env)
@@ -45,6 +47,12 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
     if (options.keep === true) context.output.talk(`kept ${userSpace}`)
     else rmSync(userSpace, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 })
   }
+}
+
+/** The demo's key goes with it: a registry that only this key vouched for would be nobody's afterwards. */
+async function admitTo({ projectPath, env }: CliContext, guestSpace: string): Promise<void> {
+  const [{ admitGuest }, { registryPath }] = await Promise.all([import('../../registry-owner.ts'), import('../../compose.ts')])
+  await admitGuest(registryPath(projectPath), { userSpace: userSpaceOf(env), projectPath }, guestSpace)
 }
 
 /** Stops the demo's own host and waits until it is gone; one that does not answer is left to its idle exit. */
