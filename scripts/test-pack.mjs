@@ -121,6 +121,8 @@ function tryPackage(consumer, node) {
       expect(!/Warning:/.test(stderr), `The demo prints a warning:\n${stderr}`)
       step(`${label}: demo over the ${wire} wire completed`)
     }
+    tryRelay(label, { consumer, node, env })
+    trySandbox(label, (args) => run(node, [kiwi, ...args], { cwd: folder(`project-${slug}`), env }))
     for (const entry of ENTRIES) {
       const { stdout } = run(node, ['--input-type=module', '-e', `console.log(Object.keys(await import('${entry}')).length)`], {
         cwd: consumer,
@@ -136,6 +138,36 @@ function tryPackage(consumer, node) {
   } finally {
     run(node, [kiwi, 'host', 'stop'], { cwd, env, allowFailure: true })
   }
+}
+
+/** The worker of a project's tool, and a command, both of which run files of the built package inside of the sandbox. */
+function trySandbox(label, kiwi) {
+  kiwi(['init', '--project', '.'])
+  const execute = (id, ...parameters) =>
+    JSON.parse(kiwi(['execute', 'tool', id, '--output', 'json', ...parameters.flatMap((one) => ['--param', one])]).stdout)
+  const counted = execute('count_words', 'text=one two three')
+  expect(counted.result?.words === 3, `count_words did not count in its worker: ${JSON.stringify(counted)}`)
+  const shell = execute('bash', 'command=ls -d /project')
+  expect(shell.result?.stdout === '/project\n', `bash did not run in the sandbox: ${JSON.stringify(shell)}`)
+  step(`${label}: a project tool and bash ran in the sandbox`)
+}
+
+/** A command of a thread whose network is scoped: the relay of the built package is shown inside and opens the way to the proxy. */
+function tryRelay(label, { consumer, node, env }) {
+  const program = `
+    const part = (path) => import('./node_modules/kiwi-mcp/dist/src/primitives/' + path + '.js')
+    const { createSandbox } = await part('sandbox/sandbox')
+    const { createSubprocessPrimitive } = await part('subprocess/subprocess')
+    const { startProxy } = await part('network/proxy')
+    const network = { kind: 'scoped', policy: { allows: () => false, allowsPrivate: () => false } }
+    const grant = { id: 'pack', threadId: 'pack', read: [], write: [], network, isLive: () => true }
+    const sandbox = createSandbox({ mode: 'bubblewrap', startProxy })
+    const config = { command: '/bin/bash', args: ['-c', 'exec 3<>/dev/tcp/127.0.0.1/3128 && echo "$HTTPS_PROXY"'] }
+    const context = { projectPath: process.cwd(), __grant: grant }
+    console.log(JSON.stringify(await createSubprocessPrimitive({ sandbox, env: () => undefined }).execute({ config, context })))`
+  const { stdout } = run(node, ['--input-type=module', '-e', program], { cwd: consumer, env })
+  expect(JSON.parse(stdout).value?.stdout === 'http://127.0.0.1:3128\n', `The relay opened no way to the proxy: ${stdout}`)
+  step(`${label}: a command in the sandbox reaches the proxy`)
 }
 
 /** The published types, as a strict consumer without Node's own types sees them. */
