@@ -26,7 +26,12 @@ export const PARAMETERS = {
   properties: {
     // Up to 250 characters are searched in linear time; beyond them the engine's search can cost text times pattern.
     pattern: { type: 'string', minLength: 1, maxLength: 250, description: 'Text to find, as it stands in one line.' },
-    path: { type: 'string', maxLength: 4096, default: '.', description: 'Folder or file relative to the project; permission for all below it is needed, also for one file.' },
+    path: {
+      type: 'string',
+      maxLength: 4096,
+      default: '.',
+      description: 'Folder or file relative to the project; permission for all below it is needed, also for one file.',
+    },
     ignore_case: { type: 'boolean', default: false, description: 'Treat upper and lower case alike.' },
     limit: { type: 'integer', minimum: 1, maximum: 1000, default: 100, description: 'Most matching lines to show.' },
   },
