@@ -40,7 +40,7 @@ export function outerLimits(limits: SandboxLimits): readonly string[] {
 
 /**
  * Inside: processes are counted per user *and* user namespace, so outside this limit would count everything else that the user runs.
- * The system does not hold root to it; the runner of a command counts for itself.
+ * The system does not hold root to it: see process-group-limit.ts.
  */
 export function innerLimits(limits: SandboxLimits): readonly string[] {
   const { processes, addressSpaceBytes } = limits

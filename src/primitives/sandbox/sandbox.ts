@@ -22,6 +22,7 @@ import {
 } from './contract.ts'
 import { createHandedDescriptors, type HandedDescriptors, strayDescriptors } from './handed-descriptors.ts'
 import { openHandedFile } from './handed-file.ts'
+import { createProcessLimits, type ProcessLimits } from './process-group-limit.ts'
 import { DEFAULT_LIMITS, innerLimits, outerLimits, withinHostLimits } from './limits.ts'
 import { moveAsideNewlyClosed } from './newly-closed.ts'
 import { inside, planProjectView, type ProjectView } from './project-mounts.ts'
@@ -50,6 +51,7 @@ const BASE_ENVIRONMENT: Readonly<Record<string, string>> = {
 export function createSandbox(options: SandboxOptions): Sandbox {
   const programs = options.programs ?? { bwrap: 'bwrap', prlimit: 'prlimit' }
   const hidden = (options.hidden ?? []).map(realPath)
+  const processes = createProcessLimits()
   const projects = new Map<string, ClosedEntries>()
   const system = new Map<boolean, readonly string[]>()
   const systemView = (network: boolean): readonly string[] => {
@@ -80,6 +82,7 @@ export function createSandbox(options: SandboxOptions): Sandbox {
         root,
         hidden,
         programs,
+        processes,
         closedEntries: closedEntriesOf(root),
         startProxy: options.startProxy,
         systemView,
@@ -92,6 +95,7 @@ interface WrapParts {
   readonly root: string
   readonly hidden: readonly string[]
   readonly programs: SandboxPrograms
+  readonly processes: ProcessLimits
   readonly closedEntries: ClosedEntries
   readonly startProxy: StartProxy | undefined
   readonly systemView: (network: boolean) => readonly string[]
@@ -191,9 +195,12 @@ function outerCommand({ command, parts, args, view, opened }: OuterParts): Wrapp
   descriptors.cover(strayDescriptors())
   let disposed: ReturnType<WrappedCommand['dispose']> | undefined
   const { bwrap, prlimit } = parts.programs
+  const group = parts.processes.open(limits.processes)
+  const [program = prlimit, ...line] = [...group.launcher, prlimit]
   return {
-    command: prlimit,
+    command: program,
     args: [
+      line,
       outerLimits(limits),
       ['--', bwrap, '--args', options, '--json-status-fd', reportTo, '--'],
       network?.launcher ?? [],
@@ -207,6 +214,7 @@ function outerCommand({ command, parts, args, view, opened }: OuterParts): Wrapp
     dispose: async () =>
       await (disposed ??= (async () => {
         const started = await status.gone()
+        await group.remove()
         const movedAside = view === null ? [] : await moveAsideNewlyClosed(parts, view)
         return { started, movedAside, deniedHosts: await release() }
       })()),
