@@ -196,7 +196,7 @@ function outerCommand({ command, parts, args, view, opened }: OuterParts): Wrapp
   let disposed: ReturnType<WrappedCommand['dispose']> | undefined
   const { bwrap, prlimit } = parts.programs
   const group = parts.processes.open(limits.processes)
-  const [program = prlimit, ...line] = [...group.launcher, prlimit]
+  const [program, ...line] = [...group.launcher, prlimit]
   return {
     command: program,
     args: [
