@@ -36,13 +36,13 @@ export function systemArguments({ network }: { readonly network: boolean }): rea
   }
   const java = readdirSync('/etc').filter((name) => ETC_OF_JAVA.test(name))
   for (const name of [...ETC, ...java, ...(network ? ETC_OF_NETWORK : [])]) {
-    if (existsSync(`/etc/${name}`)) args.push(...shown(`/etc/${name}`))
+    if (existsSync(`/etc/${name}`)) args.push(...viewOf(`/etc/${name}`))
   }
   return [...args, '--proc', '/proc', '--dev', '/dev']
 }
 
 /** What is a link into `/usr` is one inside too. */
-function shown(path: string): readonly string[] {
+function viewOf(path: string): readonly string[] {
   const target = lstatSync(path).isSymbolicLink() ? resolve(dirname(path), readlinkSync(path)) : ''
   return target.startsWith('/usr/') ? ['--symlink', target, path] : ['--ro-bind', path, path]
 }
