@@ -6,7 +6,7 @@ import type { ImportEdge } from './source-graph.ts'
  */
 const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly imports: readonly string[] }[] = [
   { name: 'json', files: /^src\/json\.ts$/, imports: [] },
-  { name: 'primitive contracts', files: /^src\/primitives\/[a-z-]+\/contract\.ts$/, imports: [] },
+  { name: 'primitive contracts', files: /^src\/primitives\/[a-z-]+\/contract\.ts$/, imports: ['json'] },
   { name: 'primitives', files: /^src\/primitives\//, imports: ['json', 'primitive contracts'] },
   { name: 'kernel', files: /^src\/kernel\//, imports: ['json', 'primitive contracts', 'primitives'] },
   { name: 'capabilities', files: /^src\/capabilities\//, imports: ['json', 'primitive contracts', 'primitives', 'kernel'] },
@@ -22,6 +22,12 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
     files: /^src\/config\//,
     imports: ['json', 'primitive contracts', 'kernel', 'capabilities', 'safety harness', 'base harness'],
   },
+  { name: 'mcp client', files: /^src\/mcp-client\//, imports: ['json', 'primitive contracts', 'primitives'] },
+  {
+    name: 'connectors',
+    files: /^src\/connectors\//,
+    imports: ['json', 'primitive contracts', 'primitives', 'kernel', 'capabilities', 'mcp client'],
+  },
   { name: 'scripted model', files: /^src\/scripted-model\//, imports: ['json'] },
   {
     name: 'compose',
@@ -36,6 +42,8 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
       'base harness',
       'safety harness',
       'config',
+      'mcp client',
+      'connectors',
     ],
   },
   { name: 'mcp', files: /^src\/mcp\//, imports: ['json', 'kernel', 'threads', 'safety harness', 'config', 'compose'] },
@@ -53,6 +61,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
       'base harness',
       'config',
       'scripted model',
+      'connectors',
       'compose',
       'mcp',
       'serve',
@@ -76,7 +85,17 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
   {
     name: 'system tools',
     files: /^system\/tools\//,
-    imports: ['json', 'primitive contracts', 'primitives', 'kernel', 'capabilities', 'threads', 'base harness', 'safety harness'],
+    imports: [
+      'json',
+      'primitive contracts',
+      'primitives',
+      'kernel',
+      'capabilities',
+      'threads',
+      'base harness',
+      'safety harness',
+      'connectors',
+    ],
   },
 ]
 
@@ -98,11 +117,11 @@ export function violationOf({ from, to, ours }: ImportEdge): string | null {
   return `${from} imports ${to}: ${source.name} must not import ${target.name}`
 }
 
-/** The kernel has no MCP client and no SDK of a model; no layer below the doors has an MCP package at all. */
+/** The kernel has no MCP client and no SDK of a model; one layer below the doors speaks MCP, to external servers. */
 function forbiddenPackage(layer: string, specifier: string): string | null {
   if (/^(openai|@anthropic-ai\/|ai$|@ai-sdk\/)/.test(specifier))
     return 'models are spoken to over http_client, never through an SDK'
-  if (specifier.startsWith('@modelcontextprotocol/') && layer !== 'mcp' && layer !== 'serve')
-    return 'only the MCP door speaks MCP'
+  if (specifier.startsWith('@modelcontextprotocol/') && !['mcp', 'serve', 'mcp client'].includes(layer))
+    return 'only the MCP client and the MCP doors speak MCP'
   return null
 }

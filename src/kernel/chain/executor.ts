@@ -95,7 +95,12 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
       { item, requires: primitiveRequires, parameters: config },
     ]
     return {
-      call: { config, parameters: inner, ...(runtime === null ? {} : { runtimeTool: runtimeToolOf(runtime) }) },
+      call: {
+        config,
+        parameters: inner,
+        leaf: leafOf(chain),
+        ...(runtime === null ? {} : { runtimeTool: runtimeToolOf(runtime) }),
+      },
       isFixed,
       parts: [...parts.filter(({ requires }) => requires.length > 0), ...sinks],
       sinkRequires: sinks.map(({ requires }) => requires),
@@ -261,6 +266,10 @@ async function wrappedParameters(
   const violations = await validation.check(schema, complete)
   if (violations.length > 0) throw parameterError(chain, module, violations)
   return complete
+}
+
+function leafOf({ leaf: { id, tool, verified } }: Chain): PrimitiveCall['leaf'] {
+  return { id, description: verified.item.description, inputSchema: tool.inputSchema }
 }
 
 function runtimeToolOf({ id, verified: { item, bytes, imports } }: Link): NonNullable<PrimitiveCall['runtimeTool']> {

@@ -21,6 +21,8 @@ export interface ExecutionContext {
   readonly __user_space?: string
   readonly __thread_id?: string
   readonly __directive_id?: string
+  /** Id of the tool that was called, for the shipped runtime tool behind it; set by the primitive that runs it. */
+  readonly __called?: string
   /** Stable over retries and takeovers of one step: `thread/turn/name`. */
   readonly __idempotency_key?: string
   /** Ports that `compose.ts` gives to shipped runtime tools, by name; opaque to the kernel. */
@@ -59,6 +61,8 @@ export interface PrimitiveCall {
   /** The merged configuration of the chain with every template rendered. */
   readonly config: JsonObject
   readonly parameters: Readonly<Record<string, Json>>
+  /** The tool that was called, at the near end of the chain. */
+  readonly leaf: { readonly id: string; readonly description: string; readonly inputSchema: JsonObject | null }
   readonly context: ExecutionContext
   /** Sinks made by the executor from `config.stream.destinations`, then the caller's own. */
   readonly sinks: readonly AttachedSink[]

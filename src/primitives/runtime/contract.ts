@@ -4,6 +4,8 @@ import type { Grant, SandboxMode } from '../sandbox/contract.ts'
 export interface RuntimeCall {
   readonly config: Readonly<Record<string, unknown>>
   readonly parameters: Readonly<Record<string, unknown>>
+  /** The tool that was called: the runtime tool itself, or a tool file before it. */
+  readonly leaf?: { readonly id: string }
   readonly context: RuntimeContext
   readonly runtimeTool?: RuntimeTool
 }
@@ -26,6 +28,8 @@ export interface RuntimeContext {
   readonly __sinks?: unknown
   /** What the call may touch; without one a tool of a project or user reaches nothing. */
   readonly __grant?: Grant
+  /** Id of the tool that was called; given to shipped tools. */
+  readonly __called?: string
 }
 
 export interface RuntimeOutcome {

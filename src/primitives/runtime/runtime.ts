@@ -77,13 +77,14 @@ export function createRuntimePrimitive(options: RuntimeOptions = {}): RuntimePri
   })
   return {
     id: 'node',
-    async execute({ config, parameters, context, runtimeTool: tool }) {
+    async execute({ config, parameters, leaf, context, runtimeTool: tool }) {
       if (tool === undefined)
         return failure('CONFIG_VALIDATION_ERROR', 'The node primitive runs runtime tools; execute the tool itself.')
       if (context.signal?.aborted === true) return failure('ABORTED', `"${tool.id}" was cancelled before it began.`)
       const timeoutMs = timeoutOf(config)
       // R3
-      if (tool.space === 'system') return await runHere(tool, { parameters, context, timeoutMs })
+      if (tool.space === 'system')
+        return await runHere(tool, { parameters, context: { ...context, __called: leaf?.id ?? tool.id }, timeoutMs })
       return await workers.run(toolCall(tool, context), parameters, timeoutMs)
     },
     openSink: async ({ tool, options: sinkOptions, context }) => await workers.openSink(toolCall(tool, context), sinkOptions),
