@@ -11,6 +11,8 @@ export interface McpRpcConfig {
   readonly server: string
   /** `legacy` (2025-11-25 and older), `modern` (2026-07-28), or `auto`. Default: `auto` over HTTP, `legacy` over stdio. */
   readonly era?: 'auto' | 'legacy' | 'modern'
+  /** stdio only: files and folders of the project that the server consists of (`node_modules`), shown read-only whatever the caller may read. Never a caller's parameter. */
+  readonly program?: readonly string[]
   /** HTTP only. */
   readonly auth?: McpAuth | null
   /** `tools/list` (all pages), `tools/call`, `resources/list`, `resources/read`, `prompts/list`, `prompts/get`, `ping`. */
@@ -73,3 +75,64 @@ export interface McpToolValue {
   readonly content: readonly Json[]
   readonly structuredContent?: JsonObject
 }
+
+/** One live connection to a server, under the reach of one grant. */
+export interface McpSession {
+  readonly server: string
+  /** For messages: the URL without query and credentials, or the command with its first arguments. */
+  readonly endpoint: string
+  readonly era: 'legacy' | 'modern'
+  /** One request and its answer. @throws {McpFailure} */
+  request(method: string, params: JsonObject | undefined, options: SessionRequestOptions): Promise<JsonObject>
+  /** All pages; remembered until the server says that they changed. @throws {McpFailure} */
+  tools(options: SessionRequestOptions): Promise<readonly UpstreamTool[]>
+  /** Resolves when the session is over: with what ended it, or null when we closed it. Never rejects. */
+  readonly ended: Promise<McpFailure | null>
+  close(): Promise<void>
+}
+
+export interface SessionRequestOptions {
+  readonly signal?: AbortSignal
+  /** Without an answer and without progress. */
+  readonly timeoutMs: number
+}
+
+/** Why a call of an external server failed; `code` and `detail` are those of the error that the caller is shown. */
+export class McpFailure extends Error {
+  override readonly name = 'McpFailure'
+  readonly code: McpFailureCode
+  readonly retryable: boolean
+  readonly detail: Readonly<Record<string, Json>>
+  readonly suggestion: string | undefined
+
+  constructor(
+    code: McpFailureCode,
+    message: string,
+    options: {
+      readonly retryable?: boolean
+      readonly detail?: Readonly<Record<string, Json>>
+      readonly suggestion?: string
+      readonly cause?: unknown
+    } = {},
+  ) {
+    super(message, { cause: options.cause })
+    this.code = code
+    this.retryable = options.retryable ?? false
+    this.detail = options.detail ?? {}
+    this.suggestion = options.suggestion
+  }
+}
+
+export type McpFailureCode =
+  | 'MCP_CONNECTION_FAILED'
+  | 'MCP_PROTOCOL_VIOLATION'
+  | 'MCP_SERVER_ENDED'
+  | 'MCP_TOOL_CHANGED'
+  | 'JSON_RPC_ERROR'
+  | 'TIMEOUT'
+  | 'ABORTED'
+  | 'LIMIT_EXCEEDED'
+  | 'PERMISSION_DENIED'
+  | 'ADDRESS_DENIED'
+  | 'SANDBOX_UNAVAILABLE'
+  | 'CONFIG_VALIDATION_ERROR'

@@ -28,6 +28,8 @@ export interface OpenProcessRequest {
   readonly config: Readonly<Record<string, unknown>>
   readonly parameters?: Readonly<Record<string, unknown>>
   readonly context: { readonly projectPath: string; readonly __grant?: Grant }
+  /** Files and folders of the project, relative to it, that the program consists of: shown read-only whatever the grant says. */
+  readonly program?: readonly string[]
   /** One line of stdout without its end. Called in order. */
   readonly onLine: (line: string) => void
   /** Bytes. A longer line ends the process before it is kept in memory whole. */
