@@ -95,6 +95,16 @@ export interface SessionRequestOptions {
   readonly signal?: AbortSignal
   /** Without an answer and without progress. */
   readonly timeoutMs: number
+  /** However much progress is told. Default ten times `timeoutMs`. */
+  readonly maxTotalMs?: number
+  /** Told of each progress notification that belongs to this request. It must not throw. */
+  readonly onProgress?: (progress: SessionProgress) => void
+}
+
+export interface SessionProgress {
+  readonly progress: number
+  readonly total?: number
+  readonly message?: string
 }
 
 /** Why a call of an external server failed; `code` and `detail` are those of the error that the caller is shown. */
