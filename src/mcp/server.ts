@@ -1,22 +1,11 @@
 import { Server, ProtocolError, type CallToolResult, type Tool } from '@modelcontextprotocol/server'
-import type { Kernel, MetaToolRequest, MetaToolResult } from '../kernel/contract.ts'
+import type { MetaToolRequest, MetaToolResult } from '../kernel/contract.ts'
 import { KiwiError, toEnvelope } from '../kernel/errors.ts'
 import { META_TOOLS } from '../kernel/meta-tools/meta-tools.ts'
 import { boundedResult } from './bounded-result.ts'
 import { parseCallArguments, projectOfCall } from './call-arguments.ts'
+import type { McpServing, McpServingOptions } from './contract.ts'
 import { CALL_DEADLINE_MS, withDeadline } from './deadline.ts'
-
-export interface McpServerOptions {
-  /** The kernel of one project; called for each call and expected to be cached. May load code, so it is asked only when a tool is called. */
-  readonly kernel: (projectPath: string) => Promise<Kernel>
-  /** Absolute; used by calls that name no project. */
-  readonly projectPath: string
-  readonly version: string
-  /** Default `CALL_DEADLINE_MS`. */
-  readonly deadlineMs?: number
-  /** Aborts every call in flight: the client is gone. */
-  readonly signal?: AbortSignal
-}
 
 /**
  * A factory of MCP servers that expose the five meta-tools. It has no effect until a tool is called, because clients may probe a server
@@ -24,9 +13,10 @@ export interface McpServerOptions {
  *
  * Every failure of a call is a result with `isError` and the error envelope, which a model can read and act on; only an unknown tool is a protocol error.
  */
-export function createMcpServerFactory(options: McpServerOptions): () => Server {
+export function createMcpServing(options: McpServingOptions): McpServing {
   const tools = META_TOOLS.map(shownTool)
-  return () => {
+  const closed = new AbortController()
+  const factory = (): Server => {
     const server = new Server(
       { name: 'kiwi', title: 'Kiwi', version: options.version },
       { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
@@ -34,9 +24,19 @@ export function createMcpServerFactory(options: McpServerOptions): () => Server 
     server.setRequestHandler('tools/list', async () => ({ tools }))
     server.setRequestHandler('tools/call', async (request, context) => {
       const { name, arguments: given } = request.params
-      return toCallResult(await callTool(options, { name, given, signal: context.mcpReq.signal }))
+      return toCallResult(
+        await callTool(options, { name, given, signal: AbortSignal.any([context.mcpReq.signal, closed.signal]) }),
+      )
     })
     return server
+  }
+  return {
+    factory,
+    onResourceUpdated: () => () => undefined,
+    onResourceListChanged: () => () => undefined,
+    async close() {
+      closed.abort(new Error('The server was closed.'))
+    },
   }
 }
 
@@ -70,7 +70,7 @@ interface Call {
   readonly signal: AbortSignal
 }
 
-async function callTool(options: McpServerOptions, call: Call): Promise<MetaToolResult> {
+async function callTool(options: McpServingOptions, call: Call): Promise<MetaToolResult> {
   const tool = META_TOOLS.find((candidate) => candidate.name === call.name)
   if (tool === undefined)
     throw new ProtocolError(
@@ -78,12 +78,11 @@ async function callTool(options: McpServerOptions, call: Call): Promise<MetaTool
       `There is no tool \`${call.name}\`. The tools are ${META_TOOLS.map(({ name }) => name).join(', ')}.`,
     )
   const deadlineMs = options.deadlineMs ?? CALL_DEADLINE_MS
-  const caller = options.signal === undefined ? call.signal : AbortSignal.any([call.signal, options.signal])
   try {
     const request = await parseCallArguments({ name: tool.name, schema: tool.inputSchema }, call.given)
     const projectPath = projectOfCall(request.project_path, options.projectPath)
-    const outcome = await withDeadline({ deadlineMs, signal: caller }, async (signal) => {
-      const kernel = await options.kernel(projectPath)
+    const outcome = await withDeadline({ deadlineMs, signal: call.signal }, async (signal) => {
+      const { kernel } = await options.open(projectPath)
       return kernel[tool.name](withProject(request, projectPath), { projectPath, signal })
     })
     if (outcome.kind === 'done') return outcome.value

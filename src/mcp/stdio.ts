@@ -1,7 +1,7 @@
 import { Console } from 'node:console'
 import { Writable } from 'node:stream'
 import { StdioServerTransport, serveStdio } from '@modelcontextprotocol/server/stdio'
-import { createMcpServerFactory, type McpServerOptions } from './server.ts'
+import type { McpServing } from './contract.ts'
 
 /**
  * Serves MCP on this process's stdin and stdout until stdin ends, the client's end of stdout is gone, or `signal` aborts. Calls in flight then
@@ -9,23 +9,22 @@ import { createMcpServerFactory, type McpServerOptions } from './server.ts'
  *
  * From the first moment stdout carries the protocol only: whatever else this process prints, `console.log` of a tool included, goes to stderr.
  */
-export async function serveMcpStdio(options: Omit<McpServerOptions, 'signal'>, signal: AbortSignal): Promise<void> {
+export async function serveMcpStdio(serving: McpServing, signal: AbortSignal): Promise<void> {
   const protocol = claimStdout()
-  const gone = new AbortController()
   const ended = Promise.withResolvers<void>()
   const end = (): void => ended.resolve()
   for (const event of ['end', 'close', 'error'] as const) process.stdin.once(event, end)
   process.stdout.on('error', end)
   signal.addEventListener('abort', end, { once: true })
   if (signal.aborted) end()
-  const handle = serveStdio(createMcpServerFactory({ ...options, signal: gone.signal }), {
+  const handle = serveStdio(serving.factory, {
     transport: new StdioServerTransport(process.stdin, protocol),
     onerror: (error) => void process.stderr.write(`kiwi mcp: ${error.message}\n`),
   })
   try {
     await ended.promise
   } finally {
-    gone.abort(new Error('The client is gone.'))
+    await serving.close()
     await handle.close()
     process.stdin.destroy()
   }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { Client, InMemoryTransport, type CallToolResult } from '@modelcontextprotocol/client'
 import { createKiwi, type Kiwi } from '../../src/compose.ts'
-import { createMcpServerFactory } from '../../src/mcp/server.ts'
+import { createMcpServing } from '../../src/mcp/server.ts'
 import { createScriptedProject, type ScriptedProject } from '../cli/scripted-project.ts'
 
 const DEADLINE_MS = 1000
@@ -16,8 +16,13 @@ before(async () => {
   // One answer of about a minute: the thread is surely running while the calls below are made.
   project = await createScriptedProject(() => ({ reply: { text: 'word '.repeat(600), delay_ms: 100, piece_chars: 5 } }))
   kiwi = createKiwi({ projectPath: project.path, env: { ...project.options.env } })
-  const kernel = async (path: string) => kiwi.kernel(path)
-  const server = createMcpServerFactory({ kernel, projectPath: project.path, version: '0.0.0', deadlineMs: DEADLINE_MS })()
+  const serving = createMcpServing({
+    open: async (path) => ({ kernel: kiwi.kernel(path), threads: kiwi.threads(path), redact: (value) => value }),
+    projectPath: project.path,
+    version: '0.0.0',
+    deadlineMs: DEADLINE_MS,
+  })
+  const server = serving.factory({ era: 'legacy' })
   const [clientSide, serverSide] = InMemoryTransport.createLinkedPair()
   client = new Client({ name: 'kiwi-test', version: '1.0.0' })
   await Promise.all([server.connect(serverSide), client.connect(clientSide)])

@@ -1,4 +1,7 @@
 import type { Kiwi } from '../../compose.ts'
+import { createRedactor } from '../../capabilities/secrets/redactor.ts'
+import { collectSecrets } from '../../capabilities/secrets/secret-registry.ts'
+import { createMcpServing } from '../../mcp/server.ts'
 import { serveMcpStdio } from '../../mcp/stdio.ts'
 import type { CliContext } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
@@ -10,14 +13,20 @@ const CLOSE_GRACE_MS = 2000
 /** `kiwi mcp`. Everything behind the tools is loaded at the first call, so that a client's start and `tools/list` are quick. */
 export async function mcp(context: CliContext): Promise<ExitCode> {
   const composed = composeOnDemand(context)
-  await serveMcpStdio(
-    {
-      projectPath: context.projectPath,
-      version: packageVersion(),
-      kernel: async (projectPath) => (await composed.kiwi()).kernel(projectPath),
+  const redactor = createRedactor(collectSecrets({ env: context.env, names: [] }))
+  const serving = createMcpServing({
+    projectPath: context.projectPath,
+    version: packageVersion(),
+    async open(projectPath) {
+      const kiwi = await composed.kiwi()
+      return {
+        kernel: kiwi.kernel(projectPath),
+        threads: kiwi.threads(projectPath),
+        redact: (value) => redactor.json(value),
+      }
     },
-    context.interrupt(),
-  )
+  })
+  await serveMcpStdio(serving, context.interrupt())
   // A tool that ignores its signal must not keep a server alive that nobody can reach.
   setTimeout(() => process.exit(EXIT.ok), CLOSE_GRACE_MS).unref()
   await composed.close()
