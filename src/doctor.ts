@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { createKiwi, hostControl, type KiwiOptions } from './compose.ts'
+import { createKiwi, type KiwiOptions } from './compose.ts'
+import { hostControl } from './compose-host.ts'
 import { findInstallKey } from './capabilities/keys/install-key.ts'
 import { itemSignatures } from './capabilities/keys/item-signatures.ts'
 import { createSigningKeys, keyFolderOf } from './capabilities/keys/signing-keys.ts'

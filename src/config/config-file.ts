@@ -43,6 +43,7 @@ export interface ConfigFile {
   readonly host?: { readonly idle_exit_seconds?: number }
   readonly secrets?: { readonly names?: readonly string[] }
   readonly sandbox?: SandboxMode
+  readonly mcp?: { readonly allow_sign?: boolean }
 }
 
 export interface ConfigReading {

@@ -33,6 +33,8 @@ export interface ResolvedConfig {
   readonly secrets: { readonly names: readonly string[] }
   /** What untrusted code runs in. `none` is a choice of the user, or of a project file that the user signed. */
   readonly sandbox: SandboxMode
+  /** Whether MCP clients may use `sign`; one file that says no is enough. */
+  readonly mcp: { readonly allowSign: boolean }
   /** What was found and not used, with what to do about it. */
   readonly warnings: readonly string[]
 }
@@ -82,6 +84,7 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
     host: { idleExitMs: Math.max(0, Number.isFinite(idleSeconds) ? idleSeconds : 60) * 1000 },
     secrets: { names: [...new Set(files.flatMap((file) => file.secrets?.names ?? []))] },
     sandbox: lastOf(files, (file) => file.sandbox) ?? 'bubblewrap',
+    mcp: { allowSign: files.every((file) => file.mcp?.allow_sign !== false) },
     warnings: [...user.warnings, ...project.warnings],
   }
 }

@@ -67,6 +67,11 @@ export const CONFIG_SCHEMA: JsonObject = {
       additionalProperties: false,
       properties: { names: { type: 'array', items: { type: 'string', pattern: '^[A-Za-z_][A-Za-z0-9_]*$' } } },
     },
+    mcp: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { allow_sign: { type: 'boolean' } },
+    },
     sandbox: { enum: ['bubblewrap', 'none'] },
   },
 }

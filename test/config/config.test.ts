@@ -61,6 +61,13 @@ describe('configuration', () => {
     assert.match(config.warnings[0] ?? '', /unsigned .*kiwi sign config/)
   })
 
+  test('one file is enough to keep sign from MCP clients', async () => {
+    assert.equal(resolve().mcp.allowSign, true)
+    writeUser('mcp: { allow_sign: false }\n')
+    await writeProject('mcp: { allow_sign: true }\n')
+    assert.equal(resolve().mcp.allowSign, false)
+  })
+
   test('names of secrets of both files count, and the sandbox is on unless a file says otherwise', async () => {
     assert.deepEqual([resolve().secrets.names, resolve().sandbox], [[], 'bubblewrap'])
     writeUser('secrets: { names: [MINE, BOTH] }\nsandbox: none\n')

@@ -51,13 +51,13 @@ export async function demo(context: CliContext, options: DemoOptions): Promise<E
 
 /** The demo's key goes with it: a registry that only this key vouched for would be nobody's afterwards. */
 async function admitTo({ projectPath, env }: CliContext, guestSpace: string): Promise<void> {
-  const [{ admitGuest }, { registryPath }] = await Promise.all([import('../../registry-owner.ts'), import('../../compose.ts')])
+  const [{ admitGuest }, { registryPath }] = await Promise.all([import('../../registry-owner.ts'), import('../../places.ts')])
   await admitGuest(registryPath(projectPath), { userSpace: userSpaceOf(env), projectPath }, guestSpace)
 }
 
 /** Stops the demo's own host and waits until it is gone; one that does not answer is left to its idle exit. */
 async function stopHost(env: Environment): Promise<void> {
-  const { hostControl } = await import('../../compose.ts')
+  const { hostControl } = await import('../../compose-host.ts')
   const host = hostControl(env)
   const deadlineMs = Date.now() + HOST_STOP_WAIT_MS
   try {

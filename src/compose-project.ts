@@ -1,0 +1,125 @@
+/** One project as a process holds it: its kernel with the primitives, and what shipped tools and harnesses are given. */
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createAgentsTextReader } from './agents-text.ts'
+import type { Environment } from './config/environment.ts'
+import { resolveModel } from './config/models.ts'
+import { createThreadSettings, type ThreadSettings } from './config/thread-settings.ts'
+import type { SecretRegistry } from './capabilities/secrets/secret-registry.ts'
+import type { RunKey } from './capabilities/tokens/run-key.ts'
+import type { HarnessServices } from './harness/safety/services.ts'
+import type { JsonObject } from './json.ts'
+import type { Kernel, MetaToolResult } from './kernel/contract.ts'
+import { KiwiError } from './kernel/errors.ts'
+import { createKernel } from './kernel/kernel.ts'
+import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
+import { startProxy } from './primitives/network/proxy.ts'
+import { createRuntimePrimitive } from './primitives/runtime/runtime.ts'
+import { createSandbox } from './primitives/sandbox/sandbox.ts'
+import { createSubprocessPrimitive } from './primitives/subprocess/subprocess.ts'
+import { createSafeguards } from './safeguards.ts'
+import type { ThreadsClient } from './threads/threads-client.ts'
+
+/** The shipped `.ai` tree: beside `src` in a checkout, beside the built `src` in the package. */
+const SYSTEM_SPACE: string = fileURLToPath(new URL('../system', import.meta.url))
+
+export interface KiwiOptions {
+  readonly projectPath: string
+  readonly env: Environment
+  /** `model` and `model_tool` override the configuration. */
+  readonly flags?: Readonly<Record<string, string>>
+}
+
+export interface Project {
+  readonly kernel: Kernel
+  readonly services: HarnessServices
+  readonly settings: ThreadSettings
+  close(): Promise<void>
+}
+
+/** Some turns of a thread with a quick model; short enough that nobody who adds a file notices. */
+const ITEM_TRUST_MS = 250
+
+export interface ProjectParts {
+  readonly threads: ThreadsClient
+  /** Of this process: what is secret in one project is shown in none. */
+  readonly secrets: SecretRegistry
+  /** Null in a process that runs no threads. */
+  readonly runKey: RunKey | null
+}
+
+export function openProject(options: KiwiOptions, { threads, secrets, runKey }: ProjectParts): Project {
+  const settings = createThreadSettings({ ...options, parentOf: (threadId) => parentOf(threads, threadId) })
+  const { config } = settings.of(undefined)
+  const { projectPath, userSpace } = config
+  const guards = createSafeguards({ projectPath, userSpace, kernel: () => bare, threads, runKey })
+  secrets.addFrom(options.env, config.secrets.names)
+  const sandbox = createSandbox({ mode: config.sandbox, hidden: [userSpace], startProxy })
+  const http = createHttpPrimitive()
+  const runtime = createRuntimePrimitive({ sandbox, userSpace })
+  const bare = createKernel({
+    spaces: { project: join(projectPath, '.ai'), user: userSpace, system: SYSTEM_SPACE },
+    projectPath,
+    trustMs: ITEM_TRUST_MS,
+    indexPath: join(userSpace, 'cache', `search-${shortHash(projectPath)}.db`),
+    primitives: [http, createSubprocessPrimitive({ sandbox, env: (name) => options.env[name] }), runtime],
+    env: (name, context, place) => {
+      const value = settings.of(context.__thread_id).lookup(name)
+      if (value !== undefined) secrets.used(name, value, place.path)
+      return value
+    },
+    authorize: guards.gate.authorize,
+    review: guards.review,
+    keys: guards.keys,
+    now: () => Date.now(),
+  })
+  const readAgents = createAgentsTextReader([join(projectPath, '.ai'), SYSTEM_SPACE])
+  // Runtime tools are called through the kernel, which passes `services` on without knowing them.
+  const kernel: Kernel = {
+    ...bare,
+    async execute(request, context = {}) {
+      const result = await bare.execute(request, { services: { kiwi: services }, ...context })
+      // A thread's harness redacts what it keeps; what anybody else is shown is redacted here.
+      return context.__thread_id === undefined ? redactedResult(secrets, result) : result
+    },
+  }
+  const services: HarnessServices = {
+    kernel,
+    threads,
+    resolveModel: (choice, threadId) => resolveModel(settings.of(threadId).config, choice),
+    agentsText: async () => readAgents(),
+    gate: guards.gate,
+    authority: guards.authority,
+    hostAuthority: guards.hostAuthority,
+    vocabulary: guards.vocabulary,
+    redactor: () => secrets.redactor(),
+  }
+  return {
+    kernel,
+    services,
+    settings,
+    async close() {
+      bare.close()
+      http.close()
+      await runtime.close()
+    },
+  }
+}
+
+/** A result is JSON, except for what an in-process caller may put into one, which is left alone. */
+function redactedResult(secrets: SecretRegistry, result: MetaToolResult): MetaToolResult {
+  // A kernel's results are plain data; their types only lack an index signature.
+  return secrets.redactor().json(result as unknown as JsonObject) as unknown as MetaToolResult
+}
+
+function parentOf(threads: ThreadsClient, threadId: string): string | null | undefined {
+  try {
+    return threads.get(threadId).parent_thread_id
+  } catch (error) {
+    if (error instanceof KiwiError && error.code === 'THREAD_NOT_FOUND') return undefined
+    throw error
+  }
+}
+
+const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 16)
