@@ -17,6 +17,8 @@ export interface ConnectorConfig {
         readonly args: readonly string[]
         readonly env: JsonObject
         readonly cwd: string
+        /** Files and folders of the project that the server consists of; see `McpRpcConfig`. */
+        readonly program: readonly string[]
       }
   readonly era: 'auto' | 'legacy' | 'modern' | null
   /** Relative to the project, below `.ai/tools/`. Default `.ai/tools/mcp/<server>`. */

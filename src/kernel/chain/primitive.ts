@@ -23,6 +23,8 @@ export interface ExecutionContext {
   readonly __directive_id?: string
   /** Id of the tool that was called, for the shipped runtime tool behind it; set by the primitive that runs it. */
   readonly __called?: string
+  /** What the server of a signed connector file consists of, for the call that lists its tools; never from a caller. */
+  readonly __program?: readonly string[]
   /** Stable over retries and takeovers of one step: `thread/turn/name`. */
   readonly __idempotency_key?: string
   /** Ports that `compose.ts` gives to shipped runtime tools, by name; opaque to the kernel. */

@@ -66,6 +66,8 @@ export interface RpcCall {
     readonly projectPath: string
     readonly signal?: AbortSignal
     readonly __grant?: Grant
+    /** What a signed connector file says that its server consists of, for the call that lists its tools; as `program` of `McpRpcConfig`. */
+    readonly __program?: readonly string[]
   }
 }
 
