@@ -93,6 +93,8 @@ export interface ThreadsClient {
   messages(threadId: string, options?: { readonly sinceSeq?: number; readonly limit?: number }): readonly StoredMessage[]
   /** Refuses what the status table does not allow. Answers when the row is durable; the effect comes at the next turn boundary. */
   signal(threadId: string, signal: Signal): Promise<void>
+  /** Changes when anybody writes to the registry; far cheaper than reading it. Any text; compare it with an earlier one. */
+  version(): string
   /** Adds an event of the caller's to the log (`thread_registry` action `log_event`). */
   logEvent(threadId: string, type: string, payload: JsonObject): Promise<number>
   /** Resolves when all threads are terminal or waiting for a person, or after `timeoutMs`; the rows as they are then. */

@@ -1,6 +1,4 @@
 import type { Kiwi } from '../../compose.ts'
-import { createRedactor } from '../../capabilities/secrets/redactor.ts'
-import { collectSecrets } from '../../capabilities/secrets/secret-registry.ts'
 import { createMcpServing } from '../../mcp/server.ts'
 import { serveMcpStdio } from '../../mcp/stdio.ts'
 import type { CliContext } from '../context.ts'
@@ -13,7 +11,6 @@ const CLOSE_GRACE_MS = 2000
 /** `kiwi mcp`. Everything behind the tools is loaded at the first call, so that a client's start and `tools/list` are quick. */
 export async function mcp(context: CliContext): Promise<ExitCode> {
   const composed = composeOnDemand(context)
-  const redactor = createRedactor(collectSecrets({ env: context.env, names: [] }))
   const serving = createMcpServing({
     projectPath: context.projectPath,
     version: packageVersion(),
@@ -22,7 +19,7 @@ export async function mcp(context: CliContext): Promise<ExitCode> {
       return {
         kernel: kiwi.kernel(projectPath),
         threads: kiwi.threads(projectPath),
-        redact: (value) => redactor.json(value),
+        redact: (value) => kiwi.redact(value),
       }
     },
   })

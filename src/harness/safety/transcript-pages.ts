@@ -57,7 +57,8 @@ export function readToolOutput(
   }
 }
 
-function shownEvent(threads: ThreadsClient, event: ThreadEventRow): JsonObject {
+/** An event as a reader sees it: with the text of its message, shortened. */
+export function shownEvent(threads: ThreadsClient, event: ThreadEventRow): JsonObject {
   const base = { seq: event.seq, ts: event.ts, type: event.event_type, ...event.payload }
   const seq = event.payload['message_seq']
   // A tool result is summarised in its event; its text is read by call_id.

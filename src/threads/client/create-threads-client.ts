@@ -90,6 +90,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       getThread(store, threadId)
       await options.watchLive(threadId, onLive, signal)
     },
+    version: () => store.version(),
     tokens: createTokenLedger(store),
     close() {
       if (options.ownsStore) void store.close()

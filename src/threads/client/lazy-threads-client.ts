@@ -31,6 +31,10 @@ export function createLazyThreadsClient(options: LazyThreadsClientOptions): Thre
     logEvent: async (threadId, type, payload) => toAsk().logEvent(threadId, type, payload),
     wait: async (threadIds, waitOptions) => toAsk().wait(threadIds, waitOptions),
     watch: async (threadId, onLive, signal) => toAsk().watch(threadId, onLive, signal),
+    version() {
+      const asked = toAsk()
+      return asked === empty ? 'empty' : asked.version()
+    },
     tokens: {
       addKey: (key) => toSpawn().tokens.addKey(key),
       key: (keyId) => toAsk().tokens.key(keyId),
