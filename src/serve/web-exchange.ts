@@ -1,0 +1,54 @@
+/** Between the requests and responses of node:http and those of the web, which the MCP library speaks. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+/** What the service must not see: its own key. */
+const WITHHELD = new Set(['authorization', 'cookie'])
+
+/**
+ * The head of the request. The body is left out: it travels parsed, beside it. Its signal aborts when the client goes before the answer is complete.
+ */
+export function toWebRequest(request: IncomingMessage, response: ServerResponse): Request {
+  const headers = new Headers()
+  for (const [name, values] of Object.entries(request.headersDistinct)) {
+    if (WITHHELD.has(name)) continue
+    for (const value of values ?? []) headers.append(name, value)
+  }
+  const gone = new AbortController()
+  response.once('close', () => {
+    if (!response.writableFinished) gone.abort(new Error('The client is gone.'))
+  })
+  const url = `http://${request.headers.host}${request.url}`
+  return new Request(url, { method: request.method ?? 'GET', headers, signal: gone.signal })
+}
+
+/** Writes the answer, as fast as the client reads it. When the client goes, the body is cancelled. Never rejects. */
+export async function sendWebResponse(answer: Response, response: ServerResponse): Promise<void> {
+  if (response.destroyed) return answer.body?.cancel()
+  for (const [name, value] of answer.headers) response.setHeader(name, value)
+  response.statusCode = answer.status
+  if (answer.headers.get('content-type')?.startsWith('text/event-stream') === true) return pump(answer, response)
+  const body = Buffer.from(await answer.arrayBuffer())
+  if (body.length > 0) response.setHeader('content-length', body.length)
+  response.end(body)
+}
+
+async function pump(answer: Response, response: ServerResponse): Promise<void> {
+  response.flushHeaders()
+  const reader = answer.body?.getReader()
+  const closed = new Promise<void>((resolve) => response.once('close', resolve))
+  void closed.then(() => reader?.cancel())
+  try {
+    for (;;) {
+      const piece = await reader?.read()
+      if (piece === undefined || piece.done || response.destroyed) break
+      if (!response.write(piece.value)) await Promise.race([drained(response), closed])
+    }
+  } catch {
+    // A stream that broke is cut off below; there is no status left to say it with.
+  }
+  response.end()
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => response.once('drain', resolve))
+}
