@@ -3,6 +3,7 @@
  *
  * T1. A key is trusted by its full id. A connector's key vouches for the tools of its own server and for nothing else.
  * T2. The file is written whole and moved into place, and is read again when it changed.
+ * T3. Changes are made one after the other, each to what the one before it left.
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,7 +12,8 @@ import type { SignedItem } from '../../kernel/contract.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import { isKeyId } from '../../kernel/integrity/ed25519.ts'
 import { isRacy } from '../../kernel/items/racy-times.ts'
-import { assertKeyFolder, openKeyFolder, readPrivateFile } from './key-folder.ts'
+import { takeExclusiveLock } from '../../primitives/files/exclusive-lock.ts'
+import { assertKeyFolder, openKeyFolder, readPrivateFile, unsafe } from './key-folder.ts'
 
 /** As the file has it. */
 export interface TrustedKey {
@@ -29,11 +31,14 @@ export interface TrustedKey {
 export interface TrustStore {
   /** Reads the file only when it changed. @throws {KiwiError} KEY_UNSAFE; CONFIG_VALIDATION_ERROR naming the entry and field. */
   keys(): readonly TrustedKey[]
-  /** Durable when it returns. @throws {KiwiError} as `keys`. */
+  /** Durable when it returns. @throws {KiwiError} as `keys`; KEY_UNSAFE when another process keeps the list from being changed. */
   update(change: (keys: readonly TrustedKey[]) => readonly TrustedKey[]): void
 }
 
 const FILE = 'trusted.json'
+const LOCK_FILE = 'trusted.lock'
+/** A change takes a few milliseconds. */
+const LOCK_WAIT_MS = 5_000
 const SHOWN = 'keys/trusted.json'
 const FIELDS = ['key_id', 'purpose', 'server', 'label', 'added_at', 'retired']
 const SERVER = /^[a-z0-9][a-z0-9_.-]{0,63}$/
@@ -57,9 +62,15 @@ export function createTrustStore(folder: string, options: { readonly projectPath
     keys,
     update(change) {
       openKeyFolder(folder, options)
-      const changed = change(keys())
-      writeWhole(path, `${JSON.stringify({ keys: changed }, null, 2)}\n`)
-      known = null
+      const lock = takeExclusiveLock(join(folder, LOCK_FILE), LOCK_WAIT_MS) // T3
+      if (lock === null) throw unsafe(path, 'is being changed by another process', 'Try again when that is done.')
+      try {
+        const changed = change(keys())
+        writeWhole(path, `${JSON.stringify({ keys: changed }, null, 2)}\n`)
+        known = null
+      } finally {
+        lock.release()
+      }
     },
   }
 }

@@ -9,7 +9,8 @@ import {
   type SecretKey,
 } from 'paseto/v4/public'
 import type { RunKeyRow } from '../contract.ts'
-import { type InstallKey, verifyKeySignature } from '../keys/install-key.ts'
+import type { InstallKey } from '../keys/install-key.ts'
+import { verifyKeySignature } from '../keys/key-file.ts'
 
 export interface RunKey {
   /** Fingerprint of the public half. */
