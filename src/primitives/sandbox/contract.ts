@@ -78,6 +78,8 @@ export interface SandboxCommand {
   readonly env: Readonly<Record<string, string>>
   /** Files and folders of the host that the command itself consists of. `to` is absolute. */
   readonly extraReadOnly?: readonly { readonly from: string; readonly to: string }[]
+  /** Files and folders of the project that the command consists of, as segments: shown read-only, whatever is granted. */
+  readonly program?: readonly (readonly string[])[]
   /** `none` whatever is granted; `grant` (the default) as granted. */
   readonly network?: 'grant' | 'none'
   readonly limits?: Partial<SandboxLimits>

@@ -25,7 +25,10 @@ export interface ProjectView {
 
 export interface ProjectViewOptions {
   readonly root: string
-  readonly grant: Grant
+  /** Without one, of the project there is its `program` alone. */
+  readonly grant: Pick<Grant, 'read' | 'write'> | undefined
+  /** Shown read-only whatever is granted. */
+  readonly program?: readonly (readonly string[])[]
   readonly hidden: readonly string[]
   readonly closedEntries: ClosedEntries
   readonly descriptors: HandedDescriptors
@@ -52,6 +55,7 @@ export async function planProjectView(options: ProjectViewOptions): Promise<Proj
     else mountNames(plan, wanted)
   }
   if (plan.writable.some((base) => base.length === 0)) freezeItems(plan, root)
+  for (const path of options.program ?? []) mountProgram(plan, path)
   const closed = await closedEntries.below(outermost(plan.trees))
   return {
     args: [...plan.args, ...closing(plan, closed)],
@@ -69,8 +73,10 @@ interface Plan extends ProjectViewOptions {
   singleFiles: number
 }
 
+const NOTHING: Pick<Grant, 'read' | 'write'> = { read: [], write: [] }
+
 /** Outer folders first, so that an inner mount lies on top; what an outer tree gives already is left out. */
-function mountOrder({ root, grant, hidden }: ProjectViewOptions): readonly Wanted[] {
+function mountOrder({ root, grant = NOTHING, hidden }: ProjectViewOptions): readonly Wanted[] {
   const all: Wanted[] = [
     ...grant.read.map((rule) => ({ rule, access: 'read' }) as const),
     // What may not be written is still granted for reading, because whatever may be written may be read.
@@ -98,6 +104,26 @@ function mountTree(plan: Plan, { rule, access }: Wanted): void {
   plan.trees.push(rule.base)
   if (write) plan.writable.push(rule.base)
   bind(plan, rule.base, { entry, write })
+}
+
+/** On top of what is granted. @throws {SandboxError} CONFIG_VALIDATION_ERROR where it is closed or not there. */
+function mountProgram(plan: Plan, path: readonly string[]): void {
+  const name = JSON.stringify(path.join('/'))
+  const refuse = (reason: string): SandboxError =>
+    new SandboxError('CONFIG_VALIDATION_ERROR', `\`program\` names ${name}, ${reason}.`)
+  if (path.length === 0 || denialOf(path, 'read') !== null || isHidden([plan.root, ...path].join('/'), plan.hidden))
+    throw refuse('which is closed to commands')
+  const entry = openEntry(plan.root, path, { create: false })
+  if (entry === null) throw refuse('which is not in the project, or there is a link on the way')
+  if (entry.stats.isFile()) {
+    countSingle(plan, entry)
+  } else if (entry.stats.isDirectory()) {
+    plan.trees.push(path)
+  } else {
+    closeSync(entry.fd)
+    throw refuse('which is no file and no folder')
+  }
+  bind(plan, path, { entry, write: false })
 }
 
 function mountExact(plan: Plan, { rule, access }: Wanted): void {

@@ -116,7 +116,8 @@ async function wrapped(command: SandboxCommand, parts: WrapParts): Promise<Wrapp
   try {
     const limits = withinHostLimits({ ...DEFAULT_LIMITS, ...command.limits })
     const granted = command.network === 'none' ? undefined : command.grant?.network
-    view = command.grant === undefined ? null : await planProjectView({ ...parts, grant: command.grant, descriptors })
+    const { grant, program = [] } = command
+    view = grant === undefined && program.length === 0 ? null : await planProjectView({ ...parts, grant, program, descriptors })
     network =
       granted?.kind === 'scoped' && command.grant !== undefined && parts.startProxy !== undefined
         ? await openScopedNetwork({ policy: granted.policy, isLive: command.grant.isLive, startProxy: parts.startProxy })

@@ -12,6 +12,8 @@ export interface OpenedProcess {
 }
 
 export interface OpenedProcessEnd {
+  /** Why the program itself never ran (`x could not be started: there is no such command.`); null when it did. */
+  readonly neverRan: string | null
   readonly exitCode: number | null
   readonly signal: string | null
   /** Beginning and end of what it wrote to stderr; at most 8 KiB. */
@@ -34,6 +36,8 @@ export interface OpenProcessRequest {
   readonly onLine: (line: string) => void
   /** Bytes. A longer line ends the process before it is kept in memory whole. */
   readonly maxLineBytes: number
+  /** More end the process. Default 20,000. */
+  readonly maxLinesPerSecond?: number
   /** Ends the process. */
   readonly signal?: AbortSignal
 }

@@ -1,22 +1,26 @@
 import { realpath } from 'node:fs/promises'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
 import { denialOf } from '../files/relative-path.ts'
-import type { SandboxLimits, SandboxMode } from '../sandbox/contract.ts'
+import type { Grant, SandboxLimits, SandboxMode } from '../sandbox/contract.ts'
 import { DEFAULT_LIMITS } from '../sandbox/limits.ts'
 
-/** One process to run, checked and with every default in place. */
-export interface ProcessConfig {
+/** One command, checked and with every default in place. */
+export interface CommandConfig {
   readonly command: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   /** Relative to the project, and no link leads out of it; empty for the project itself. */
   readonly cwd: string
+  readonly limits: Partial<SandboxLimits>
+}
+
+/** One command that is run to its end. */
+export interface ProcessConfig extends CommandConfig {
   /** Null closes the child's input at once. */
   readonly stdin: string | null
   readonly timeoutMs: number
   /** For stdout and stderr each. */
   readonly maxOutputBytes: number
-  readonly limits: Partial<SandboxLimits>
 }
 
 /** A configuration that cannot be run; the message names the field. */
@@ -45,28 +49,36 @@ const MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 const MAX_TIMEOUT_MS = 2_147_483_647
 const SECRET_NAME = /KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL/i
 
-/**
- * @param env Reads the host's environment, of which only `env_allow` names are copied.
- * @throws {ProcessConfigError}
- */
+/** @throws {ProcessConfigError} */
 export async function readProcessConfig(
   raw: Readonly<Record<string, unknown>>,
-  { projectPath, env, mode, saidByThread }: ConfigSurroundings,
+  surroundings: ConfigSurroundings,
 ): Promise<ProcessConfig> {
+  return {
+    ...(await readCommandConfig(raw, surroundings)),
+    stdin: raw['stdin'] === undefined || raw['stdin'] === null ? null : text(raw['stdin'], 'stdin', { nulAllowed: true }),
+    timeoutMs: Math.min(positive(raw['timeout_ms'] ?? DEFAULT_TIMEOUT_MS, 'timeout_ms'), MAX_TIMEOUT_MS),
+    maxOutputBytes: Math.min(positive(raw['max_output_bytes'] ?? DEFAULT_MAX_OUTPUT_BYTES, 'max_output_bytes'), MAX_OUTPUT_BYTES),
+  }
+}
+
+/** What any command has, however long it runs. @throws {ProcessConfigError} */
+export async function readCommandConfig(
+  raw: Readonly<Record<string, unknown>>,
+  { projectPath, env, mode, saidByThread }: ConfigSurroundings,
+): Promise<CommandConfig> {
   return {
     command: text(raw['command'], 'command'),
     args: texts(raw['args'] ?? [], 'args'),
     env: childEnvironment(raw, { env, mode, mayCopy: !saidByThread.has('env_allow') }),
     cwd: await folderInside(projectPath, raw['cwd'] === undefined ? '.' : text(raw['cwd'], 'cwd')),
-    stdin: raw['stdin'] === undefined || raw['stdin'] === null ? null : text(raw['stdin'], 'stdin', { nulAllowed: true }),
-    timeoutMs: Math.min(positive(raw['timeout_ms'] ?? DEFAULT_TIMEOUT_MS, 'timeout_ms'), MAX_TIMEOUT_MS),
-    maxOutputBytes: Math.min(positive(raw['max_output_bytes'] ?? DEFAULT_MAX_OUTPUT_BYTES, 'max_output_bytes'), MAX_OUTPUT_BYTES),
     limits: limitsOf(raw['limits'] ?? {}, { mayRaise: !saidByThread.has('limits') }),
   }
 }
 
 interface ConfigSurroundings {
   readonly projectPath: string
+  /** Reads the host's environment, of which only `env_allow` names are copied. */
   readonly env: (name: string) => string | undefined
   readonly mode: SandboxMode
   /**
@@ -74,6 +86,11 @@ interface ConfigSurroundings {
    * said by a signed file or the operator, never by a thread.
    */
   readonly saidByThread: ReadonlySet<string>
+}
+
+/** For `saidByThread`: nothing that the operator's own call says is said by a thread. */
+export function fieldsOfThread(parameters: Readonly<Record<string, unknown>>, grant: Grant | undefined): ReadonlySet<string> {
+  return new Set(grant !== undefined && grant.threadId !== null ? Object.keys(parameters) : [])
 }
 
 function limitsOf(raw: unknown, { mayRaise }: { readonly mayRaise: boolean }): Partial<SandboxLimits> {

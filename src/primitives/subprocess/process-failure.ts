@@ -1,7 +1,8 @@
-import type { SandboxReport } from '../sandbox/contract.ts'
+import { constants } from 'node:os'
+import type { SandboxMode, SandboxReport } from '../sandbox/contract.ts'
 import { codeOf } from '../files/system-error.ts'
 import type { ProcessConfig } from './process-config.ts'
-import type { ProcessEnd } from './process-group.ts'
+import type { ProcessEnd } from './run-process.ts'
 
 export interface Failure {
   readonly code: string
@@ -13,6 +14,16 @@ export interface Failure {
 /** The end of a process together with what its sandbox reports. */
 export interface RunEnd extends ProcessEnd {
   readonly report: SandboxReport
+}
+
+/** A shell and the sandbox tell a signal as 128 + its number. */
+export function signalOf(
+  { exitCode, signal }: { readonly exitCode: number | null; readonly signal: string | null },
+  mode: SandboxMode,
+): string | null {
+  if (signal !== null || mode === 'none') return signal
+  const number = (exitCode ?? 0) - 128
+  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? null
 }
 
 /** Why nothing was started. */
@@ -44,13 +55,16 @@ export function endFailure({ command, timeoutMs, limits }: ProcessConfig, run: R
         retryable: false,
         detail: limits.processes === undefined ? {} : { processes: limits.processes },
       }
+    // Reasons of a process that is spoken to; one that is run to its end has none of them.
+    case 'close':
+    case 'line_too_long':
+    case 'too_many_lines':
     case null:
       break
   }
   if (exitCode === 0) return null
-  if (!run.report.started && exitCode !== null) return notSetUp(command, run)
-  const missing = missingCommand(command, run)
-  if (missing !== null) return notStarted('PROCESS_FAILED', `${command} could not be started: ${missing}.`)
+  const never = neverRan(command, { exitCode, stderr: run.stderr.text, started: run.report.started })
+  if (never !== null) return never
   const meaning = signal === null ? null : SIGNAL_MEANINGS[signal]
   const how = signal === null ? `exit code ${exitCode}` : `signal ${signal}${meaning === undefined ? '' : ` (${meaning})`}`
   return {
@@ -66,17 +80,27 @@ const SIGNAL_MEANINGS: Readonly<Record<string, string>> = {
   SIGXCPU: 'it used more than `limits.cpu_seconds`',
 }
 
-function notSetUp(command: string, { stderr }: RunEnd): Failure {
-  const reason = /^(?:bwrap|prlimit): .*$/m.exec(stderr.text)?.[0] ?? stderr.text.slice(0, 300)
-  return notStarted('SANDBOX_UNAVAILABLE', `The sandbox of ${command} could not be set up: ${reason.trim()}.`)
+/** Why the command itself never ran although its process was started; null when it did. */
+export function neverRan(
+  command: string,
+  { exitCode, stderr, started }: { readonly exitCode: number | null; readonly stderr: string; readonly started: boolean },
+): Failure | null {
+  if (!started && exitCode !== null) {
+    const reason = (/^(?:bwrap|prlimit): .*$/m.exec(stderr)?.[0] ?? stderr.slice(0, 300)).trim()
+    // The system says nothing where an argument is longer than it takes.
+    const why = reason === '' ? `exit code ${exitCode} and not a word. An argument of 128 KiB or more does that` : reason
+    return notStarted('SANDBOX_UNAVAILABLE', `The sandbox of ${command} could not be set up: ${why}.`)
+  }
+  const missing = missingCommand(command, exitCode, stderr)
+  return missing === null ? null : notStarted('PROCESS_FAILED', `${command} could not be started: ${missing}.`)
 }
 
 /** The command is started by `prlimit`, which says so when there is none; a program that says the same fools only its own caller. */
-function missingCommand(command: string, { exitCode, stderr }: RunEnd): string | null {
+function missingCommand(command: string, exitCode: number | null, stderr: string): string | null {
   if (exitCode !== 127 && exitCode !== 126) return null
   const line = `prlimit: failed to execute ${command}: `
-  if (!stderr.text.startsWith(line)) return null
-  return reasonOf(exitCode === 127 ? 'ENOENT' : 'EACCES') ?? stderr.text.slice(line.length).trim()
+  if (!stderr.startsWith(line)) return null
+  return reasonOf(exitCode === 127 ? 'ENOENT' : 'EACCES') ?? stderr.slice(line.length).trim()
 }
 
 function reasonOf(code: string): string | null {

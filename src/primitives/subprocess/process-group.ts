@@ -1,35 +1,43 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { createBoundedOutput, type KeptOutput } from './bounded-output.ts'
+import type { Readable, Writable } from 'node:stream'
 
 /** One process to start, as the system is given it. */
-export interface ProcessStart {
+export interface GroupStart {
   readonly command: string
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
   /** Absolute. */
   readonly cwd: string
-  /** Null closes the child's input at once. */
-  readonly stdin: string | null
+  /** `ignore` closes the child's input at once. */
+  readonly input: 'ignore' | 'pipe'
   /** Descriptors that the child gets as 3, 4, … */
   readonly inherit: readonly number[]
-  readonly timeoutMs: number
-  /** For stdout and stderr each. */
-  readonly maxOutputBytes: number
-  /** Asked now and then; true ends the process. */
-  readonly isOverLimit: () => boolean
+  /** Asked now and then; a reason ends the process. */
+  readonly watch: () => StopReason | null
 }
 
-export type StopReason = 'timeout' | 'abort' | 'processes'
+export type StopReason = 'timeout' | 'abort' | 'processes' | 'close' | 'line_too_long' | 'too_many_lines'
+
+/** A process as the leader of its own group. The streams are null when it could not be started, and stdin when there is none. */
+export interface ProcessGroup {
+  readonly stdin: Writable | null
+  readonly stdout: Readable | null
+  readonly stderr: Readable | null
+  /** SIGTERM to the group, then SIGKILL. The first reason is the one that counts. */
+  stop(reason: StopReason): void
+  /** Resolves with null as soon as the process exists, or with why there is none. Never rejects. */
+  readonly started: Promise<Error | null>
+  /** Resolves when nothing of the group is left and its output is at its end. Never rejects. */
+  readonly ended: Promise<GroupEnd>
+}
 
 /** How a process ended. `stoppedBy` is set when we ended it. */
-export interface ProcessEnd {
+export interface GroupEnd {
   readonly exitCode: number | null
   readonly signal: string | null
   readonly stoppedBy: StopReason | null
   /** Set when the process could not be started at all. */
   readonly startError: Error | null
-  readonly stdout: KeptOutput
-  readonly stderr: KeptOutput
 }
 
 /** From SIGTERM to SIGKILL: long enough to write a file, short enough for a cancel to feel immediate. */
@@ -37,47 +45,16 @@ const TERMINATION_GRACE_MS = 2_000
 /** How long output may still arrive after the process is gone and its group is killed: only a process that left the group can hold it. */
 const DRAIN_GRACE_MS = 500
 /** A process that only multiplies makes some hundred in this time. */
-const LIMIT_CHECK_MS = 100
+const WATCH_MS = 100
 
-/**
- * Runs one process as the leader of its own group and leaves nothing of that group behind, however it ends.
- *
- * Timeout and abort send SIGTERM to the group, then SIGKILL; a process that ended by itself has the rest of its group killed. No shell.
- * Output beyond the cap is counted, not kept. Never rejects.
- */
-export async function runProcessGroup(config: ProcessStart, signal: AbortSignal | undefined): Promise<ProcessEnd> {
-  const stdout = createBoundedOutput(config.maxOutputBytes)
-  const stderr = createBoundedOutput(config.maxOutputBytes)
+/** Leaves nothing of the group behind, however the process ends: one that ended by itself has the rest of its group killed. No shell. */
+export function startProcessGroup({ command, args, env, cwd, input, inherit, watch }: GroupStart): ProcessGroup {
   let child: ChildProcess
   try {
-    child = spawn(config.command, [...config.args], {
-      cwd: config.cwd,
-      env: config.env,
-      shell: false,
-      detached: true,
-      stdio: [config.stdin === null ? 'ignore' : 'pipe', 'pipe', 'pipe', ...config.inherit],
-    })
+    child = spawn(command, [...args], { cwd, env, shell: false, detached: true, stdio: [input, 'pipe', 'pipe', ...inherit] })
   } catch (error) {
-    const startError = error instanceof Error ? error : new Error(String(error))
-    return { exitCode: null, signal: null, stoppedBy: null, startError, stdout: stdout.finish(), stderr: stderr.finish() }
+    return neverStarted(error instanceof Error ? error : new Error(String(error)))
   }
-  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk))
-  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk))
-  // A child that never reads its input, or ends before it did, is not an error of ours.
-  child.stdin?.on('error', () => undefined)
-  child.stdin?.end(config.stdin ?? '')
-  const end = await superviseChild(child, { timeoutMs: config.timeoutMs, isOverLimit: config.isOverLimit, signal })
-  return { ...end, stdout: stdout.finish(), stderr: stderr.finish() }
-}
-
-async function superviseChild(
-  child: ChildProcess,
-  {
-    timeoutMs,
-    isOverLimit,
-    signal,
-  }: Pick<ProcessStart, 'timeoutMs' | 'isOverLimit'> & { readonly signal: AbortSignal | undefined },
-): Promise<Omit<ProcessEnd, 'stdout' | 'stderr'>> {
   let stoppedBy: StopReason | null = null
   let killTimer: NodeJS.Timeout | undefined
   const stop = (reason: StopReason): void => {
@@ -86,30 +63,49 @@ async function superviseChild(
     killGroup(child, 'SIGTERM')
     killTimer = setTimeout(() => killGroup(child, 'SIGKILL'), TERMINATION_GRACE_MS)
   }
-  const limitCheck = setInterval(() => {
-    if (isOverLimit()) stop('processes')
-  }, LIMIT_CHECK_MS)
-  const onAbort = (): void => stop('abort')
-  const timeout = setTimeout(() => stop('timeout'), timeoutMs)
-  signal?.addEventListener('abort', onAbort, { once: true })
-  if (signal?.aborted === true) onAbort()
-  try {
-    const { exitCode, signal: exitSignal, startError } = await exitOf(child)
-    // Whoever is left in the group would outlive its tool.
-    killGroup(child, 'SIGKILL')
-    await drained(child)
-    return { exitCode, signal: exitSignal, stoppedBy, startError }
-  } finally {
-    clearTimeout(timeout)
-    clearTimeout(killTimer)
-    clearInterval(limitCheck)
-    signal?.removeEventListener('abort', onAbort)
+  const watching = setInterval(() => {
+    const reason = watch()
+    if (reason !== null) stop(reason)
+  }, WATCH_MS)
+  const exit = exitOf(child)
+  const supervise = async (): Promise<GroupEnd> => {
+    try {
+      const { exitCode, signal, startError } = await exit
+      // Whoever is left in the group would outlive its tool.
+      killGroup(child, 'SIGKILL')
+      await drained(child)
+      return { exitCode, signal, stoppedBy, startError }
+    } finally {
+      clearTimeout(killTimer)
+      clearInterval(watching)
+    }
+  }
+  const { stdin, stdout, stderr } = child
+  // A child that never reads its input, or ends before it did, is not an error of ours.
+  stdin?.on('error', () => undefined)
+  return { stdin, stdout, stderr, stop, started: startOf(child), ended: supervise() }
+}
+
+/** What the system refuses at once (a command line that is too long) is thrown, not told by an event. */
+function neverStarted(startError: Error): ProcessGroup {
+  return {
+    stdin: null,
+    stdout: null,
+    stderr: null,
+    stop: () => undefined,
+    started: Promise.resolve(startError),
+    ended: Promise.resolve({ exitCode: null, signal: null, stoppedBy: null, startError }),
   }
 }
 
-async function exitOf(
-  child: ChildProcess,
-): Promise<{ exitCode: number | null; signal: string | null; startError: Error | null }> {
+async function startOf(child: ChildProcess): Promise<Error | null> {
+  return await new Promise((resolve) => {
+    child.once('spawn', () => resolve(null))
+    child.once('error', resolve)
+  })
+}
+
+async function exitOf(child: ChildProcess): Promise<Omit<GroupEnd, 'stoppedBy'>> {
   return await new Promise((resolve) => {
     child.once('exit', (exitCode, signal) => resolve({ exitCode, signal, startError: null }))
     // After a start, 'error' only reports a signal that could not be sent; exit still follows.

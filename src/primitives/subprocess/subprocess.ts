@@ -1,9 +1,8 @@
-import { constants } from 'node:os'
 import { type Grant, type Sandbox, SandboxError, type SandboxMode, type SandboxReport } from '../sandbox/contract.ts'
 import { DEFAULT_LIMITS } from '../sandbox/limits.ts'
-import { type ProcessConfig, ProcessConfigError, readProcessConfig } from './process-config.ts'
-import { endFailure, type Failure, notStarted, type RunEnd, startFailure } from './process-failure.ts'
-import { type ProcessEnd, runProcessGroup } from './process-group.ts'
+import { fieldsOfThread, type ProcessConfig, ProcessConfigError, readProcessConfig } from './process-config.ts'
+import { endFailure, type Failure, notStarted, type RunEnd, signalOf, startFailure } from './process-failure.ts'
+import { type ProcessEnd, runProcess } from './run-process.ts'
 
 /** What this primitive reads of a call; the kernel's `PrimitiveCall` fits. */
 export interface SubprocessCall {
@@ -62,8 +61,7 @@ export function createSubprocessPrimitive({ sandbox, env }: SubprocessOptions): 
     async execute({ config: raw, parameters = {}, context }) {
       try {
         const { projectPath, __grant: grant } = context
-        const isOfThread = grant !== undefined && grant.threadId !== null
-        const saidByThread = new Set(isOfThread ? Object.keys(parameters) : [])
+        const saidByThread = fieldsOfThread(parameters, grant)
         const config = await readProcessConfig(raw, { projectPath, env, mode: sandbox.mode, saidByThread })
         if (context.signal?.aborted === true || context.__grant?.isLive() === false)
           return { value: null, error: notStarted('ABORTED', `${config.command} was cancelled before it began.`) }
@@ -90,12 +88,12 @@ async function runInSandbox(
   let end: ProcessEnd
   let report: SandboxReport
   try {
-    end = await runProcessGroup(
+    end = await runProcess(
       {
         ...config,
         ...wrapped,
         args: [...wrapped.args],
-        isOverLimit: () => (wrapped.processCount() ?? 0) > maxProcesses,
+        watch: () => ((wrapped.processCount() ?? 0) > maxProcesses ? 'processes' : null),
       },
       signal,
     )
@@ -104,14 +102,9 @@ async function runInSandbox(
   }
   const { mode } = wrapped
   if (end.startError !== null) return { value: null, error: startFailure(command, end.startError), sandbox: mode }
-  const run: RunEnd = { ...end, signal: end.signal ?? (mode === 'none' ? null : signalOfExitCode(end.exitCode)), report }
+  const run: RunEnd = { ...end, signal: signalOf(end, mode), report }
   const value = toResult(run, { durationMs: performance.now() - startedMs, sandbox: mode })
   return { value, error: endFailure(config, run), sandbox: mode }
-}
-
-function signalOfExitCode(exitCode: number | null): string | null {
-  const number = (exitCode ?? 0) - 128
-  return Object.entries(constants.signals).find(([, value]) => value === number)?.[0] ?? null
 }
 
 function toResult(
