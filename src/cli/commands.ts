@@ -229,6 +229,20 @@ function addServiceVerbs(program: Command, on: On): void {
   on(program.command('mcp').description('serve the five meta-tools over MCP on stdio'), async (context) =>
     (await import('./verbs/mcp.ts')).mcp(context),
   )
+  const serve = program.command('serve').description('serve MCP over HTTP on loopback, to who holds the token')
+  on(
+    serve
+      .option('--port <number>', '0 for any that is free', wholeNumber, 7747)
+      .addOption(new Option('--host <address>', 'of the loopback').choices(['127.0.0.1', '::1']).default('127.0.0.1')),
+    async (context, options: ServeOptions) => (await import('./verbs/serve.ts')).serve(context, options),
+  )
+  on(
+    serve
+      .command('token')
+      .description('name the file that holds the token')
+      .option('--rotate', 'put a new token there; the old one holds no longer'),
+    async (context, options: { rotate?: boolean }) => (await import('./verbs/serve.ts')).serveToken(context, options),
+  )
   const host = program.command('host').description('the process that runs threads')
   on(host.command('run').description('run it here, in the foreground'), async (context) =>
     (await import('./verbs/host.ts')).hostRun(context),
@@ -259,6 +273,7 @@ type RunArguments = [directive: string, message: string | undefined, options: { 
 type ResumeOptions = { message?: string; addUsd?: number; addTurns?: number }
 type SearchOptions = { type?: ItemType; source?: 'project' | 'user' | 'system' | 'all'; limit?: number }
 type LoadOptions = { source?: 'project' | 'user' | 'system' | 'all'; to?: 'project' | 'user' }
+type ServeOptions = { port: number; host: '127.0.0.1' | '::1' }
 type ExecuteOptions = { param: string[]; params?: string }
 
 const ITEM_TYPES: readonly ItemType[] = ['directive', 'tool', 'knowledge']

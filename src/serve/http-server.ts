@@ -4,6 +4,7 @@ import { KiwiError } from '../kernel/errors.ts'
 import type { McpServing } from '../mcp/contract.ts'
 import { SERVE_LIMITS, type ServeLimits } from './limits.ts'
 import { createMcpEndpoint } from './mcp-endpoint.ts'
+import { withinMs } from './within.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import { bearsToken, placeProblem } from './request-guards.ts'
 
@@ -47,7 +48,10 @@ export async function serveMcpHttp(options: McpHttpOptions): Promise<McpHttpServ
   const limits: ServeLimits = { ...SERVE_LIMITS, ...options.limits }
   const endpoint = createMcpEndpoint({ serving, limits, onError })
   const state = { isClosing: false }
+  const unfinished = new Set<Promise<unknown>>()
   const server = createHttpServer(limits, (request, response) => {
+    const finished = once(response, 'close').finally(() => unfinished.delete(finished))
+    unfinished.add(finished)
     const refusal = state.isClosing ? CLOSING : refusalOf(request, token, onError)
     if (refusal === null) void endpoint.handle(request, response)
     else refuse(request, response, refusal)
@@ -61,6 +65,7 @@ export async function serveMcpHttp(options: McpHttpOptions): Promise<McpHttpServ
       const closed = once(server, 'close')
       server.close()
       await endpoint.close()
+      await withinMs(FLUSH_MS, Promise.allSettled(unfinished))
       server.closeAllConnections()
       await closed
     },
@@ -68,6 +73,8 @@ export async function serveMcpHttp(options: McpHttpOptions): Promise<McpHttpServ
 }
 
 const MCP_PATH = '/mcp'
+/** For answers that are written and not yet sent. */
+const FLUSH_MS = 500
 
 /** Why a request is not let in; null when it is. The one place that decides by address, token and path. */
 function refusalOf(request: IncomingMessage, token: McpHttpOptions['token'], onError: (error: Error) => void): Refusal | null {
@@ -116,9 +123,10 @@ function createHttpServer(limits: ServeLimits, listener: Listener): Server {
 }
 
 async function listen(server: Server, address: { readonly host: string; readonly port: number }): Promise<number> {
-  const listening = once(server, 'listening')
-  server.listen(address)
   try {
+    // `once` before `listen`, which throws for a number that is no port.
+    const listening = once(server, 'listening')
+    server.listen(address)
     await listening
   } catch (error) {
     throw listenError(error, address.port)

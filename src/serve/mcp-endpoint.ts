@@ -8,6 +8,7 @@ import { createMcpSessions, tooManyCalls } from './mcp-sessions.ts'
 import { refuse, type Refusal } from './refusal.ts'
 import { readJsonBody } from './request-body.ts'
 import { createWatchingBus } from './watching-bus.ts'
+import { withinMs } from './within.ts'
 import { sendWebResponse, toWebRequest } from './web-exchange.ts'
 
 export interface McpEndpointOptions {
@@ -67,10 +68,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
       }
     },
     async close() {
-      const { promise: late, resolve } = Promise.withResolvers<void>()
-      const timer = setTimeout(resolve, limits.closeGraceMs)
-      await Promise.race([calls.idle(), late])
-      clearTimeout(timer)
+      await withinMs(limits.closeGraceMs, calls.idle())
       await Promise.all([modern.close(), sessions.close()])
     },
   }
