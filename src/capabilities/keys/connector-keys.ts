@@ -42,9 +42,6 @@ export function createConnectorKeys(place: KeyPlace & { readonly now: () => numb
       suggestion: 'Use lower-case letters, digits, "_", "-" and ".".',
     })
   }
-  const isOf = (keyId: string, server: string): ((key: TrustedKey) => boolean) => {
-    return (key) => key.key_id === keyId && key.purpose === 'connector' && key.server === server
-  }
   const distrust = (keyId: string, server: string): void => {
     if (store.keys().some(isOf(keyId, server))) store.update((keys) => keys.filter((key) => !isOf(keyId, server)(key)))
   }
@@ -82,6 +79,10 @@ export function createConnectorKeys(place: KeyPlace & { readonly now: () => numb
     servers: () =>
       store.keys().flatMap(({ purpose, server }) => (purpose === 'connector' && server !== undefined ? [server] : [])),
   }
+}
+
+function isOf(keyId: string, server: string): (key: TrustedKey) => boolean {
+  return (key) => key.key_id === keyId && key.purpose === 'connector' && key.server === server
 }
 
 function untrusted(server: string, keyId: string): KiwiError {
