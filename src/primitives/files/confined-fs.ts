@@ -124,24 +124,96 @@ export async function writeWhole(
   const before = await lstat(target).catch(() => null)
   if (before !== null) assertReplaceable(before, path)
   if (before !== null && content.existing === 'refuse') throw taken(path)
-  const temporary = childPlace(folder, `.${name.slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
-  const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, (before?.mode ?? 0o644) & 0o777).catch(
-    (error: unknown) => {
-      throw explained(error, path)
+  await putWhole(folder, name, {
+    bytes: content.bytes,
+    mode: before?.mode ?? NEW_FILE_MODE,
+    place: async (temporary) => {
+      if (content.existing === 'replace') await rename(temporary, target)
+      else await linkOver(temporary, target)
     },
+  })
+  return { created: before === null }
+}
+
+/** A folder of items of the project, made when it is missing. @throws {ConfinedPathError} */
+export async function makeItemFolder(root: ConfinedRoot, path: string): Promise<OpenFolder> {
+  return await walkTo(root, checkedSegments(root, path, 'edit'), { path, create: true })
+}
+
+/**
+ * Puts a whole file into an open folder (F3), with whatever signature line it has: for code that signs, never for what a tool's caller wrote.
+ * `before` is what the file must hold now; null means that the name must be free.
+ *
+ * @throws {ConfinedPathError} ITEM_EXISTS when the file is not as `before` says.
+ */
+export async function putChildFile(
+  folder: OpenFolder,
+  name: string,
+  { bytes, before }: { readonly bytes: Uint8Array; readonly before: Uint8Array | null },
+): Promise<void> {
+  const target = childPlace(folder, name)
+  const mode = before === null ? NEW_FILE_MODE : (await lstat(target)).mode
+  await putWhole(folder, name, {
+    bytes,
+    mode,
+    place: async (temporary) => {
+      if (before === null) return await linkOver(temporary, target)
+      await assertHolds(folder, name, before)
+      await rename(temporary, target)
+    },
+  })
+}
+
+/** Removes a file of an open folder that holds these bytes. @throws {ConfinedPathError} ITEM_EXISTS when it holds others. */
+export async function removeChildFile(folder: OpenFolder, name: string, before: Uint8Array): Promise<void> {
+  await assertHolds(folder, name, before)
+  await unlink(childPlace(folder, name))
+}
+
+async function assertHolds(folder: OpenFolder, name: string, expected: Uint8Array): Promise<void> {
+  await using file = await openChildFile(folder, name)
+  assertReplaceable(file.stats, file.path)
+  const same = file.stats.size === expected.byteLength && (await file.handle.readFile()).equals(expected)
+  if (same) return
+  throw new ConfinedPathError(
+    'ITEM_EXISTS',
+    `${JSON.stringify(file.path)} was changed at this moment, and is left as it is.`,
+    file.path,
   )
+}
+
+const NEW_FILE_MODE = 0o644
+
+/** F3: the bytes go to a file beside it, which `place` then gives its name. */
+async function putWhole(
+  folder: OpenFolder,
+  name: string,
+  {
+    bytes,
+    mode,
+    place,
+  }: { readonly bytes: Uint8Array; readonly mode: number; readonly place: (temporary: string) => Promise<void> },
+): Promise<void> {
+  const path = joined(folder, name)
+  const temporary = childPlace(folder, `.${name.slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`)
+  const handle = await open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode & 0o777).catch((error: unknown) => {
+    throw explained(error, path)
+  })
   try {
-    await handle.writeFile(content.bytes)
+    await handle.writeFile(bytes)
     await handle.close()
-    if (content.existing === 'replace') await rename(temporary, target)
-    else await link(temporary, target)
-    if (content.existing === 'refuse') await unlink(temporary)
+    await place(temporary)
   } catch (error) {
     await handle.close().catch(() => undefined)
     await unlink(temporary).catch(() => undefined)
     throw explained(error, path)
   }
-  return { created: before === null }
+}
+
+/** Unlike renaming, linking does not replace what has the name. */
+async function linkOver(temporary: string, target: string): Promise<void> {
+  await link(temporary, target)
+  await unlink(temporary)
 }
 
 function checkedSegments(root: ConfinedRoot, path: string, access: Access): readonly string[] {
