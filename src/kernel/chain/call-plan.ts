@@ -3,6 +3,7 @@ import { KiwiError, type ValidationError } from '../errors.ts'
 import type { Requirement } from '../items/item.ts'
 import { TemplateError } from '../template/placeholder.ts'
 import { compileTemplate, type CompiledTemplate } from '../template/template.ts'
+import { type InheritedRequires, inheritedRequires } from './inherited-requires.ts'
 import { ForbiddenKeyError, mergeChain } from './merge.ts'
 import type { Chain, Link } from './resolve-chain.ts'
 import { dottedPath } from './schema-validation.ts'
@@ -18,6 +19,8 @@ export interface CallPlan {
   readonly schema: JsonObject
   /** What the links before the runtime tool and the primitive require, of the caller's parameters. */
   readonly requires: readonly Requirement[]
+  /** What links between the leaf and the runtime tool or the primitive require of what reached them. */
+  readonly inherited: readonly InheritedRequires[]
   /** What the primitive requires of its rendered configuration; empty for one called directly, whose parameters are its configuration. */
   readonly primitiveRequires: readonly Requirement[]
   /** What all links require together. */
@@ -49,12 +52,17 @@ export function planCall(chain: Chain): CallPlan {
   }
   const required = new Set(listOf(schema['required']))
   const properties = mapOf(schema['properties'])
+  const asked = module === undefined ? before : before.slice(0, at)
+  const links = asked.map(({ tool }, index) => ({ tool, inherited: index === 0 ? null : inheritedRequires(tool) }))
   return {
     chain,
     config,
     template,
     schema,
-    requires: unionOfRequirements((module === undefined ? before : before.slice(0, at)).map(requirementsOf)),
+    requires: unionOfRequirements(
+      links.map(({ tool, inherited }) => tool.requires.filter((one) => inherited?.requires.includes(one) !== true)),
+    ),
+    inherited: links.flatMap(({ inherited }) => inherited ?? []),
     primitiveRequires: chain.primitive.tool.requires,
     chainRequires: unionOfRequirements(chain.links.map(requirementsOf)),
     fixedDestinations: chain.links.some(({ tool }) => tool.toolType === 'mcp_tool') ? null : compileFixedDestinations(config),
@@ -72,6 +80,7 @@ function planDirect(chain: Chain): CallPlan {
     template: null,
     schema: configSchema ?? { type: 'object' },
     requires,
+    inherited: [],
     primitiveRequires: [],
     chainRequires: requires,
     fixedDestinations: null,

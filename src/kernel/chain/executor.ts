@@ -17,6 +17,7 @@ import type { TemplateScope } from '../template/template.ts'
 import { askForPart, type CallPart, sinkGrant } from './call-permission.ts'
 import { type CallPlan, configError, planCall, unionOfRequirements } from './call-plan.ts'
 import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
+import { inheritedParameters } from './inherited-requires.ts'
 import type { ExecutionContext, Primitive, PrimitiveCall, PrimitiveOutcome } from './primitive.ts'
 import { type Chain, type Link, resolveChain } from './resolve-chain.ts'
 import { createSchemaValidation, withDefaults, type SchemaValidation } from './schema-validation.ts'
@@ -80,7 +81,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
     plan: CallPlan,
     { parameters, context }: { readonly parameters: JsonObject; readonly context: ExecutionContext },
   ): Promise<ReadyCall> => {
-    const { chain, wrapped, primitiveRequires } = plan
+    const { chain, inherited, wrapped, primitiveRequires } = plan
     const { item } = chain.leaf.verified
     const envOf: TemplateScope['env'] = (name, path) => env(name, context, { path })
     const config = await renderedConfig(validation, plan, { parameters, env: envOf })
@@ -90,6 +91,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
       wrapped === null ? parameters : await wrappedParameters(validation, chain, { module: wrapped.module, config, parameters })
     const runtime = wrapped?.module ?? (chain.leaf.tool.module ? chain.leaf : null)
     const parts = [
+      ...inherited.map((link) => ({ item, requires: link.requires, parameters: inheritedParameters(link, config, parameters) })),
       // What a runtime tool requires is about its own parameters, not those of the tool file before it.
       { item, requires: wrapped?.requires ?? [], parameters: inner },
       { item, requires: primitiveRequires, parameters: config },

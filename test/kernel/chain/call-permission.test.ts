@@ -219,3 +219,68 @@ test('a caller shown what a process ran in is shown it on success and on failure
     [false, 'none'],
   ])
 })
+
+const SERVICE = tool(
+  'service',
+  'http_client',
+  [
+    'requires: [mcp.connect, { cap: db.query, scope: { id: fixed } }]',
+    'parameters: [{ name: server, type: string, required: true }, { name: note, type: string }]',
+    'config: { url: "${BASE}/", method: GET, rpc: { protocol: mcp, server: "{server}", note: "{note}" } }\n',
+  ].join('\n'),
+)
+
+/** What the links behind the leaf asked for, with what. */
+const inheritedQuestions = (asked: readonly Question[]): readonly unknown[] =>
+  asked
+    .filter(({ requires }) => requires.some((one) => one === 'mcp.connect'))
+    .map(({ itemId, parameters }) => [itemId, parameters['server'], parameters['note']])
+
+test('an executor is asked for with the values that its templates came to, not with what a caller calls by the same name', async () => {
+  const { authorize, asked } = recording()
+  await using project = await createTestProject({ authorize, primitives: keepingPrimitive().primitives })
+  project.env.set('BASE', 'http://example.com')
+  await project.item('tools/service.yaml', SERVICE)
+  await project.item(
+    'tools/leaf.yaml',
+    tool(
+      'leaf',
+      'service',
+      'requires: [mcp.connect]\nparameters: [{ name: server, type: string, required: true }]\nconfig: { rpc: { server: memory, note: null } }\n',
+    ),
+  )
+  valueOf(await project.execute('leaf', { server: 'other' }))
+  assert.deepEqual(inheritedQuestions(asked), [
+    ['leaf', 'other', undefined],
+    ['leaf', 'memory', null],
+  ])
+  assert.deepEqual(asked[0]?.requires, ['mcp.connect', { cap: 'db.query', scope: { id: 'fixed' } }])
+})
+
+test('an executor whose value is passed through is asked for with what the caller gave', async () => {
+  const { authorize, asked } = recording()
+  await using project = await createTestProject({ authorize, primitives: keepingPrimitive().primitives })
+  project.env.set('BASE', 'http://example.com')
+  await project.item('tools/service.yaml', SERVICE)
+  await project.item('tools/leaf.yaml', tool('leaf', 'service', ''))
+  valueOf(await project.execute('leaf', { server: 'memory' }))
+  assert.deepEqual(inheritedQuestions(asked), [['leaf', 'memory', undefined]])
+})
+
+test('what an executor requires is refused when only the value of its tool file lacks it', async () => {
+  const { authorize } = recording(({ requires, parameters }) =>
+    requires.includes('mcp.connect') && parameters['server'] !== 'other'
+      ? { permitted: false, missing: ['mcp.connect'], suggestion: 'Declare it.' }
+      : { permitted: true },
+  )
+  const { primitives, calls } = keepingPrimitive()
+  await using project = await createTestProject({ authorize, primitives })
+  project.env.set('BASE', 'http://example.com')
+  await project.item('tools/service.yaml', SERVICE)
+  await project.item(
+    'tools/leaf.yaml',
+    tool('leaf', 'service', 'parameters: [{ name: server, type: string }]\nconfig: { rpc: { server: memory } }\n'),
+  )
+  assert.equal(errorOf(await project.execute('leaf', { server: 'other' })).code, 'PERMISSION_DENIED')
+  assert.equal(calls.length, 0)
+})
