@@ -190,7 +190,7 @@ function endOf({ command, end, report, stderr, wrapped, closing }: EndParts): Op
     stderr,
     // Nothing here has a timeout.
     endedBy: endedBy === 'timeout' ? null : endedBy,
-    neverRan: endedBy === null ? (neverRan(command, { exitCode, stderr, started: report.started })?.message ?? null) : null,
+    neverRan: end.stoppedBy === null ? (neverRan(command, { exitCode, stderr, started: report.started })?.message ?? null) : null,
     movedAside: report.movedAside,
     deniedHosts: report.deniedHosts,
   }
