@@ -44,14 +44,15 @@ const USE_OF_KEY: ReadonlyMap<string, Use> = new Map([
 const HEADER_TEXT = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f]/
+const SCHEMES: ReadonlySet<string> = new Set(['http:', 'https:', 'ws:', 'wss:'])
 const SINK_VALUE = /^[A-Za-z0-9_-]+$/
 
 /**
  * Compiles every text below a merged configuration; keys are never templated.
  *
  * A lone `{name}` keeps the value's type and passes it by reference. The top-level keys `url`, `base_url`, `path`, `query`,
- * `headers` and `stream` have rules of their own: see `url-text.ts` for URLs; header values take printable latin1 only; values in sink
- * paths must match `[A-Za-z0-9_-]+`.
+ * `headers` and `stream` have rules of their own: see `url-text.ts` for URLs, of which a lone `{name}` under `url` is a whole one; header
+ * values take printable latin1 only; values in sink paths must match `[A-Za-z0-9_-]+`.
  *
  * @throws {TemplateError}
  */
@@ -97,12 +98,48 @@ function compileString(value: string, use: Use, at: Compilation): Node {
   if (parts.every((part) => part.kind === 'text') && use !== 'url' && use !== 'path' && use !== 'header') {
     return { kind: 'literal', value: parts.map((part) => part.text).join('') }
   }
+  if (parts.length === 1 && first?.kind === 'parameter' && (isField(at.path, 'url') || isField(at.path, 'headers'))) {
+    return { kind: 'dynamic', render: wholeField(first.name, use, at.path) }
+  }
   if (use === 'url' || use === 'path')
     return { kind: 'dynamic', render: (scope) => renderUrl(parts, use, { scope, path: at.path }) }
   if (parts.length === 1 && first?.kind === 'parameter' && use !== 'sink') {
     return { kind: 'dynamic', render: (scope) => checkUse(parameterValue(first.name, scope, at.path), use, at.path) }
   }
   return { kind: 'dynamic', render: (scope) => renderText(parts, use, { scope, path: at.path }) }
+}
+
+/** A tool that says `url: "{url}"` or `headers: "{headers}"` leaves all of it to its caller; who may ask which host is checked after rendering. */
+function wholeField(name: string, use: Use, path: Path): Render {
+  return (scope) => {
+    const value = parameterValue(name, scope, path)
+    if (value === ABSENT || value === null) return ABSENT
+    return use === 'url' ? wholeUrl(name, value, path) : wholeHeaders(name, value, path)
+  }
+}
+
+function wholeUrl(name: string, value: Json, path: Path): string {
+  const url = typeof value === 'string' && !CONTROL.test(value) && URL.canParse(value) ? new URL(value) : null
+  if (typeof value === 'string' && url !== null && SCHEMES.has(url.protocol) && url.username === '' && url.password === '')
+    return value
+  throw new TemplateError(
+    `{${name}} stands for a whole URL and is none that begins with http://, https://, ws:// or wss:// and a host, without user and password: as part of one it would name the scheme, user, host or port.`,
+    path,
+  )
+}
+
+function wholeHeaders(name: string, value: Json, path: Path): JsonObject {
+  if (typeof value !== 'object' || value === null || isList(value))
+    throw new TemplateError(`{${name}} stands for all headers and must be a map of names to values.`, path)
+  const entries = Object.entries(value).flatMap(([key, header]) => {
+    const checked = checkUse(header, 'header', [...path, key])
+    return checked === ABSENT ? [] : [[key, checked] as const]
+  })
+  return Object.fromEntries(entries)
+}
+
+function isField(path: Path, name: string): boolean {
+  return path.length === 1 && path[0] === name
 }
 
 function renderMap(entries: readonly (readonly [string, Node])[], scope: TemplateScope): JsonObject {

@@ -140,6 +140,40 @@ for (const url of ['{s}://h/', 'http://{s}/', 'http://h:{s}/', 'http://{s}@h/', 
   })
 }
 
+test('a tool can leave its whole URL and all of its headers to its caller', () => {
+  const config = { url: '{url}', headers: '{headers}' }
+  const parameters = { url: 'https://h:8443/p?q=1', headers: { a: 'x', n: 1, gone: null } }
+  assert.deepEqual(render(config, parameters), { url: 'https://h:8443/p?q=1', headers: { a: 'x', n: '1' } })
+  assert.deepEqual(render({ headers: '{headers}' }, {}, { optional: ['headers'] }), {})
+})
+
+for (const url of [
+  '/p',
+  'h',
+  'file:///etc/passwd',
+  'javascript:1',
+  'http://user:word@h/',
+  'http://h/\r\nX: y',
+  '',
+  7,
+  ['http://h/'],
+]) {
+  test(`threat row 16: ${JSON.stringify(url)} is no whole URL`, () => {
+    assert.match(refusal(() => render({ url: '{url}' }, { url })).message, /whole URL/)
+  })
+}
+
+test('threat row 16: a whole URL goes nowhere but into the url of the call', () => {
+  for (const config of [{ base_url: '{v}' }, { mcp_url: '{v}' }, { stream: { destinations: [{ url: '{v}' }] } }])
+    assert.throws(() => render(config, { v: 'http://h/' }), TemplateError, JSON.stringify(config))
+})
+
+for (const headers of ['a: b', ['a'], { a: 'x\r\nb: y' }, { a: { b: 1 } }]) {
+  test(`threat row 15: ${JSON.stringify(headers)} is refused as all headers`, () => {
+    assert.match(refusal(() => render({ headers: '{headers}' }, { headers })).message, /map of names|control|must be text/)
+  })
+}
+
 test('the host of a URL can come from the environment', () => {
   const env = { BASE: 'http://127.0.0.1:9' }
   assert.equal(render({ url: '${BASE}/v1/{x}' }, { x: 'a' }, { env })['url'], 'http://127.0.0.1:9/v1/a')
