@@ -21,6 +21,8 @@ export interface McpServingOptions {
   readonly signing?: boolean
   /** Default `CALL_DEADLINE_MS`. */
   readonly deadlineMs?: number
+  /** Default `PROGRESS_EVERY_MS`. */
+  readonly progressMs?: number
 }
 
 /** One MCP service, whatever carries it: the doors for stdio and HTTP only move bytes. */

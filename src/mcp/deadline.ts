@@ -5,11 +5,11 @@
 export const CALL_DEADLINE_MS = 45_000
 
 /**
- * Races `work` against a deadline and a cancelling caller. The signal that `work` gets aborts in both cases, so nothing of the call goes on
- * unseen; what the call had already handed to a host goes on by design.
+ * Races `work` against a deadline and against signals that end it: of the caller, of the server. The signal that `work` gets aborts in
+ * each case, so nothing of the call goes on unseen; what the call had already handed to a host goes on by design.
  */
 export async function withDeadline<T>(
-  options: { readonly deadlineMs: number; readonly signal: AbortSignal },
+  options: { readonly deadlineMs: number; readonly signals: readonly AbortSignal[] },
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<{ readonly kind: 'done'; readonly value: T } | { readonly kind: 'late' } | { readonly kind: 'cancelled' }> {
   const controller = new AbortController()
@@ -22,15 +22,17 @@ export async function withDeadline<T>(
   }
   const onCancel = (): void => end('cancelled')
   const timer = setTimeout(() => end('late'), options.deadlineMs)
-  options.signal.addEventListener('abort', onCancel, { once: true })
+  for (const signal of options.signals) {
+    signal.addEventListener('abort', onCancel, { once: true })
+    if (signal.aborted) onCancel()
+  }
   try {
-    if (options.signal.aborted) onCancel()
     const done = work(controller.signal).then((value) => ({ kind: 'done' as const, value }))
     // A rejection after the deadline has no reader; the winner below is then already decided.
     done.catch(() => undefined)
     return await Promise.race([done, ended.promise.then((kind) => ({ kind }))])
   } finally {
     clearTimeout(timer)
-    options.signal.removeEventListener('abort', onCancel)
+    for (const signal of options.signals) signal.removeEventListener('abort', onCancel)
   }
 }

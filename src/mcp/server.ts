@@ -1,41 +1,68 @@
-import { Server, ProtocolError, type CallToolResult, type Tool } from '@modelcontextprotocol/server'
-import type { MetaToolRequest, MetaToolResult } from '../kernel/contract.ts'
-import { KiwiError, toEnvelope } from '../kernel/errors.ts'
-import { META_TOOLS } from '../kernel/meta-tools/meta-tools.ts'
-import { boundedResult } from './bounded-result.ts'
-import { parseCallArguments, projectOfCall } from './call-arguments.ts'
+import {
+  Server,
+  type Result,
+  type ServerCapabilities,
+  type ServerContext,
+  type ServerOptions,
+} from '@modelcontextprotocol/server'
+import { createToolCalls } from './call-tool.ts'
 import type { McpServing, McpServingOptions } from './contract.ts'
-import { CALL_DEADLINE_MS, withDeadline } from './deadline.ts'
+import { createDirectivePrompts, type DirectivePrompts } from './directive-prompts.ts'
+import { PROGRESS_EVERY_MS, withProgress } from './progress.ts'
+import { createResultPages } from './result-pages.ts'
+import { createSubscriptions } from './subscriptions.ts'
+import { TASKS_EXTENSION, TASK_PARAMS, createTasks, type Tasks } from './tasks.ts'
+import { RESOURCE_TEMPLATES, createThreadResources, type ThreadResources } from './thread-resources.ts'
+import { rowUri, transcriptUri } from './thread-uri.ts'
+import { type ThreadWatch, createThreadWatch } from './thread-watch.ts'
+import { listedTools } from './tool-list.ts'
 
 /**
- * A factory of MCP servers that expose the five meta-tools. It has no effect until a tool is called, because clients may probe a server
- * with one connection and use it with another; and it lists the same tools whatever is installed.
- *
- * Every failure of a call is a result with `isError` and the error envelope, which a model can read and act on; only an unknown tool is a protocol error.
+ * The MCP service of one project: the five meta-tools, threads as resources and tasks, directives as prompts. It has no effect and loads
+ * nothing until something of a project is asked for, because clients may probe a server with one connection and use it with another; and it
+ * lists the same tools whatever is installed.
  */
 export function createMcpServing(options: McpServingOptions): McpServing {
-  const tools = META_TOOLS.map(shownTool)
   const closed = new AbortController()
-  const factory = (): Server => {
-    const server = new Server(
-      { name: 'kiwi', title: 'Kiwi', version: options.version },
-      { capabilities: { tools: {} }, instructions: INSTRUCTIONS },
+  const project = () => options.open(options.projectPath)
+  const tools = [...listedTools({ signing: options.signing ?? true })]
+  const pages = createResultPages()
+  const calls = createToolCalls(options, { tools, pages })
+  const tasks = createTasks({ project, projectPath: options.projectPath, answer: (result) => calls.answer('execute', result) })
+  const prompts = createDirectivePrompts(project, options.projectPath)
+  const resources = createThreadResources(project)
+  const watch = createThreadWatch({ threads: async () => (await project()).threads })
+  const info = { name: 'kiwi', title: 'Kiwi', version: options.version }
+  const everyMs = options.progressMs ?? PROGRESS_EVERY_MS
+
+  async function callTool(
+    call: { readonly name: string; readonly arguments?: unknown },
+    context: ServerContext,
+  ): Promise<Result> {
+    const signals = [context.mcpReq.signal, closed.signal]
+    const outcome = await withProgress(context, { what: call.name, everyMs }, () =>
+      calls.run({ name: call.name, given: call.arguments, signals }),
     )
-    server.setRequestHandler('tools/list', async () => ({ tools }))
-    server.setRequestHandler('tools/call', async (request, context) => {
-      const { name, arguments: given } = request.params
-      return toCallResult(
-        await callTool(options, { name, given, signal: AbortSignal.any([context.mcpReq.signal, closed.signal]) }),
-      )
-    })
-    return server
+    return (await tasks.created(outcome, context)) ?? calls.answer(call.name, outcome.result)
   }
+
   return {
-    factory,
-    onResourceUpdated: () => () => undefined,
-    onResourceListChanged: () => () => undefined,
+    factory({ era }) {
+      const server = new Server(info, ERA_OPTIONS[era])
+      server.setRequestHandler('tools/list', async () => ({ tools }))
+      // A task stands in the place of the result, and the library's type has none.
+      server.setRequestHandler('tools/call', async ({ params }, context) => (await callTool(params, context)) as never)
+      serveResources(server, resources)
+      servePrompts(server, prompts)
+      if (era === 'modern') serveTasks(server, tasks)
+      else createSubscriptions(server, { resources, watch })
+      return server
+    },
+    ...listeners(watch),
     async close() {
       closed.abort(new Error('The server was closed.'))
+      watch.close()
+      pages.close()
     },
   }
 }
@@ -45,75 +72,60 @@ const INSTRUCTIONS = [
   'Use search to find them, load to read them, execute to run a tool; help explains everything (start with topic kiwi-overview).',
   'Long or costly work: execute the tool thread_directive with {directive_name, initial_message, inputs}. It answers at once with a thread_id;',
   'execute wait_thread {thread_id} or read_transcript {thread_id} to follow it, cancel_thread to stop it.',
-  'Every call answers within 45 seconds.',
+  'Every call answers within 45 seconds. A result that was shortened has next_cursor: give it to the same tool as cursor to read all of it.',
 ].join(' ')
 
-/** Hints for hosts that ask before risky calls. `load` can copy an item over another, so it is not read-only. */
-const ANNOTATIONS: Readonly<Record<string, NonNullable<Tool['annotations']>>> = {
-  search: { title: 'Search items', readOnlyHint: true, openWorldHint: false },
-  load: { title: 'Load an item', readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  execute: { title: 'Execute an item', readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
-  sign: { title: 'Sign an item', readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: false },
-  help: { title: 'Help', readOnlyHint: true, openWorldHint: false },
+const CAPABILITIES: ServerCapabilities = {
+  tools: {},
+  prompts: {},
+  resources: { subscribe: true, listChanged: true },
 }
 
-function shownTool(tool: (typeof META_TOOLS)[number]): Tool {
-  // The schemas are constants of the kernel with `type: object`; the library's type spells that out.
-  const inputSchema = tool.inputSchema as Tool['inputSchema']
-  const annotations = ANNOTATIONS[tool.name]
-  return { name: tool.name, description: tool.description, inputSchema, ...(annotations === undefined ? {} : { annotations }) }
+const HOUR_MS = 3_600_000
+
+const COMMON: ServerOptions = {
+  instructions: INSTRUCTIONS,
+  // The tools of a server are always the same; all other lists may have changed since.
+  cacheHints: {
+    'tools/list': { ttlMs: HOUR_MS, cacheScope: 'private' },
+    'resources/templates/list': { ttlMs: HOUR_MS, cacheScope: 'private' },
+  },
 }
 
-interface Call {
-  readonly name: string
-  readonly given: unknown
-  readonly signal: AbortSignal
+const ERA_OPTIONS: Readonly<Record<'legacy' | 'modern', ServerOptions>> = {
+  legacy: { ...COMMON, capabilities: CAPABILITIES },
+  modern: { ...COMMON, capabilities: { ...CAPABILITIES, extensions: { [TASKS_EXTENSION]: {} } } },
 }
 
-async function callTool(options: McpServingOptions, call: Call): Promise<MetaToolResult> {
-  const tool = META_TOOLS.find((candidate) => candidate.name === call.name)
-  if (tool === undefined)
-    throw new ProtocolError(
-      INVALID_PARAMS,
-      `There is no tool \`${call.name}\`. The tools are ${META_TOOLS.map(({ name }) => name).join(', ')}.`,
-    )
-  const deadlineMs = options.deadlineMs ?? CALL_DEADLINE_MS
-  try {
-    const request = await parseCallArguments({ name: tool.name, schema: tool.inputSchema }, call.given)
-    const projectPath = projectOfCall(request.project_path, options.projectPath)
-    const outcome = await withDeadline({ deadlineMs, signal: call.signal }, async (signal) => {
-      const { kernel } = await options.open(projectPath)
-      return kernel[tool.name](withProject(request, projectPath), { projectPath, signal })
-    })
-    if (outcome.kind === 'done') return outcome.value
-    throw outcome.kind === 'late'
-      ? lateError(call.name, deadlineMs)
-      : new KiwiError('ABORTED', 'The call was cancelled by its caller.')
-  } catch (error) {
-    return toEnvelope(error)
-  }
+function serveResources(server: Server, resources: ThreadResources): void {
+  server.setRequestHandler('resources/list', ({ params }) => resources.list(params?.cursor))
+  server.setRequestHandler('resources/templates/list', async () => ({ resourceTemplates: [...RESOURCE_TEMPLATES] }))
+  server.setRequestHandler('resources/read', ({ params }) => resources.read(params.uri))
 }
 
-/** JSON-RPC. */
-const INVALID_PARAMS = -32_602
-
-/** The kernel is the project's own; the request says so in the same words, with links resolved. */
-function withProject(request: MetaToolRequest, projectPath: string): MetaToolRequest {
-  return request.project_path === undefined ? request : { ...request, project_path: projectPath }
+function servePrompts(server: Server, prompts: DirectivePrompts): void {
+  server.setRequestHandler('prompts/list', ({ params }) => prompts.list(params?.cursor))
+  server.setRequestHandler('prompts/get', ({ params }, { mcpReq }) =>
+    prompts.get(params.name, params.arguments ?? {}, mcpReq.signal),
+  )
 }
 
-function lateError(name: string, deadlineMs: number): KiwiError {
-  return new KiwiError('TIMEOUT', `\`${name}\` had not answered after ${deadlineMs / 1000} seconds and was stopped.`, {
-    suggestion:
-      'Run long work on a thread: execute thread_directive, which answers at once with a thread_id, then wait_thread {thread_id}. A thread that was already spawned goes on.',
-  })
+function serveTasks(server: Server, tasks: Tasks): void {
+  const schemas = { params: TASK_PARAMS }
+  server.setRequestHandler('tasks/get', schemas, tasks.get)
+  server.setRequestHandler('tasks/update', schemas, tasks.update)
+  server.setRequestHandler('tasks/cancel', schemas, tasks.cancel)
 }
 
-function toCallResult(result: MetaToolResult): CallToolResult {
-  const bounded = boundedResult(result)
+function listeners(watch: ThreadWatch): Pick<McpServing, 'onResourceUpdated' | 'onResourceListChanged'> {
   return {
-    content: [{ type: 'text', text: JSON.stringify(bounded) }],
-    structuredContent: { ...bounded },
-    isError: !result.success,
+    onResourceUpdated: (listener) =>
+      watch.listen(({ updated }) => {
+        for (const threadId of updated) for (const uri of [rowUri(threadId), transcriptUri(threadId)]) listener(uri)
+      }),
+    onResourceListChanged: (listener) =>
+      watch.listen(({ hasNew }) => {
+        if (hasNew) listener()
+      }),
   }
 }

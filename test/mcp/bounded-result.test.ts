@@ -6,11 +6,11 @@ const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(val
 
 test('a result that fits is returned unchanged', () => {
   const result = { success: true, thread_id: 't', list: [1, 2] } as const
-  assert.deepEqual(boundedResult(result), result)
+  assert.deepEqual(boundedResult(result), { value: result, text: JSON.stringify(result) })
 })
 
 test('a long result is shortened below the limit and keeps its short fields', () => {
-  const bounded = boundedResult({
+  const { value: bounded } = boundedResult({
     success: true,
     thread_id: 't_1',
     content: 'x'.repeat(200_000),
@@ -23,7 +23,7 @@ test('a long result is shortened below the limit and keeps its short fields', ()
 })
 
 test('multi-byte text and escapes count in bytes as they are sent', () => {
-  const bounded = boundedResult({ success: true, text: '\u0000"日本語😀'.repeat(20_000) })
+  const { value: bounded } = boundedResult({ success: true, text: '\u0000"日本語😀'.repeat(20_000) })
   assert.ok(bytesOf(bounded) <= MAX_RESULT_BYTES)
 })
 
@@ -31,9 +31,9 @@ test('a result of hundreds of thousands of fields or levels is still answered wi
   const wide = Object.fromEntries(
     Array.from({ length: 100_000 }, (_, index) => [`field_with_a_rather_long_name_${index}`, 'v'.repeat(50)]),
   )
-  assert.ok(bytesOf(boundedResult({ success: true, ...wide })) <= MAX_RESULT_BYTES)
+  assert.ok(bytesOf(boundedResult({ success: true, ...wide }).value) <= MAX_RESULT_BYTES)
   const deep = Array.from({ length: 2000 }).reduce<unknown>((inner) => ({ inner, pad: 'p'.repeat(30) }), 1)
-  assert.ok(bytesOf(boundedResult({ success: true, deep })) <= MAX_RESULT_BYTES)
+  assert.ok(bytesOf(boundedResult({ success: true, deep }).value) <= MAX_RESULT_BYTES)
 })
 
 test('a failure stays a failure with its code', () => {
@@ -46,7 +46,7 @@ test('a failure stays a failure with its code', () => {
     retryable: false,
     suggestion: null,
   } as const
-  const bounded = boundedResult({ success: false, error })
+  const { value: bounded } = boundedResult({ success: false, error })
   assert.equal(bounded['success'], false)
   assert.equal((bounded['error'] as { code: string }).code, 'EXECUTION_FAILED')
   assert.ok(bytesOf(bounded) <= MAX_RESULT_BYTES)

@@ -7,7 +7,7 @@ const never = (): Promise<never> => new Promise(() => undefined)
 
 test('work that ends in time gives its value and leaves its signal alone', async () => {
   const seen: AbortSignal[] = []
-  const outcome = await withDeadline({ deadlineMs: 60_000, signal: new AbortController().signal }, async (signal) => {
+  const outcome = await withDeadline({ deadlineMs: 60_000, signals: [] }, async (signal) => {
     seen.push(signal)
     return 7
   })
@@ -17,7 +17,7 @@ test('work that ends in time gives its value and leaves its signal alone', async
 
 test('work that is late is left with an aborted signal', async () => {
   const seen: AbortSignal[] = []
-  const outcome = await withDeadline({ deadlineMs: 1, signal: new AbortController().signal }, (signal) => {
+  const outcome = await withDeadline({ deadlineMs: 1, signals: [] }, (signal) => {
     seen.push(signal)
     return never()
   })
@@ -27,7 +27,7 @@ test('work that is late is left with an aborted signal', async () => {
 
 test('a cancelling caller aborts the work at once', async () => {
   const caller = new AbortController()
-  const outcome = withDeadline({ deadlineMs: 60_000, signal: caller.signal }, async (signal) => {
+  const outcome = withDeadline({ deadlineMs: 60_000, signals: [new AbortController().signal, caller.signal] }, async (signal) => {
     caller.abort()
     if (!signal.aborted) await once(signal, 'abort')
     return never()
@@ -36,11 +36,11 @@ test('a cancelling caller aborts the work at once', async () => {
 })
 
 test('a call that was cancelled before it began is not waited for', async () => {
-  assert.deepEqual(await withDeadline({ deadlineMs: 60_000, signal: AbortSignal.abort() }, never), { kind: 'cancelled' })
+  assert.deepEqual(await withDeadline({ deadlineMs: 60_000, signals: [AbortSignal.abort()] }, never), { kind: 'cancelled' })
 })
 
 test('a failure of the work is the failure of the call', async () => {
-  const call = withDeadline({ deadlineMs: 60_000, signal: new AbortController().signal }, async () => {
+  const call = withDeadline({ deadlineMs: 60_000, signals: [] }, async () => {
     throw new Error('broken')
   })
   await assert.rejects(call, /broken/u)
