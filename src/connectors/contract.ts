@@ -4,6 +4,7 @@
  */
 import type { JsonObject } from '../json.ts'
 import type { ExecutionContext } from '../kernel/chain/primitive.ts'
+import type { Effect, Requirement } from '../kernel/items/item.ts'
 
 /** `config` of a connector file, checked. Texts are as written: `${NAME}` is not expanded. */
 export interface ConnectorConfig {
@@ -78,6 +79,21 @@ export interface ConnectorRow {
   readonly edited: number
 }
 
+/** One generated file as it is now. */
+export interface ConnectorTool {
+  readonly toolId: string
+  /** Name of the tool at its server. */
+  readonly upstream: string | null
+  readonly file: string
+  /** Null when its signature is that of the connector; otherwise why the connector leaves it alone. */
+  readonly edited: string | null
+  readonly requires: readonly Requirement[]
+  /** Null for a file that is no valid tool. */
+  readonly effect: Effect | null
+  /** What the server says of it, neutralised. */
+  readonly description: string
+}
+
 /** Port of `services.connectors`: for the shipped tool behind connector files, and for the command line. */
 export interface Connectors {
   /**
@@ -92,6 +108,8 @@ export interface Connectors {
     options?: { readonly accept?: readonly string[] | 'all'; readonly dryRun?: boolean },
   ): Promise<ConnectorRun>
   list(): Promise<readonly ConnectorRow[]>
+  /** The generated files of one connector, by name. Calls no server. */
+  tools(connectorId: string): Promise<readonly ConnectorTool[]>
   /** Removes the connector, the files that it generated (not edited ones) and its key. Gives the removed files. */
   remove(connectorId: string): Promise<{ readonly removed: readonly string[]; readonly kept: readonly string[] }>
 }
