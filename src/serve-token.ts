@@ -14,7 +14,7 @@ export interface ServeToken {
   /** Of the file that holds it; absolute. */
   readonly path: string
   /** The token that the file holds now: 43 characters of base64url. @throws {KiwiError} KEY_UNSAFE */
-  current(): string
+  readonly current: () => string
 }
 
 /**
