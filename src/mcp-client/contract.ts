@@ -50,6 +50,8 @@ export interface UpstreamTool {
 /** What is wrong with what a server sent, in the fact `violation` of MCP_PROTOCOL_VIOLATION. The server is closed at the first one. */
 export type McpViolation =
   | 'not_json_rpc'
+  /** A result that has not the form its method asks for. */
+  | 'bad_result'
   | 'result_and_error'
   | 'unknown_id'
   | 'duplicate_id'

@@ -153,7 +153,7 @@ function connect(response: IncomingMessage, decoders: readonly Transform[], work
 }
 
 /** Decoders in the order in which they undo the encodings; at most two, more is only ever an attack. */
-function createDecoders(contentEncoding: string): Transform[] | { reason: string } {
+export function createDecoders(contentEncoding: string): Transform[] | { reason: string } {
   const encodings = contentEncoding
     .toLowerCase()
     .split(',')

@@ -18,6 +18,8 @@ export interface Lifeline {
   watch(timer: 'connect' | 'first_byte' | 'between_bytes'): void
   /** A byte arrived: the running timer starts again. */
   life(): void
+  /** Nothing is waited for: the named timer stops until the next `watch`. */
+  rest(): void
   end(): void
 }
 
@@ -66,6 +68,10 @@ export function createLifeline(options: LifelineOptions): Lifeline {
     },
     life() {
       phaseTimer?.refresh()
+    },
+    rest() {
+      clearTimeout(phaseTimer)
+      phaseTimer = undefined
     },
     end() {
       clearTimeout(phaseTimer)

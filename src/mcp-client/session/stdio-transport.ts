@@ -1,0 +1,70 @@
+import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
+import type { OpenedProcess, OpenedProcessEnd } from '../../primitives/subprocess/contract.ts'
+import type { FrameGuard } from './frame-guard.ts'
+import type { StdioTarget } from './open-session.ts'
+
+export interface StdioTransport extends Transport {
+  /** Resolves with how the process ended; never, while it was not started. */
+  readonly ended: Promise<OpenedProcessEnd>
+  // The client of the SDK knows a process by these two names, and then takes silence for an older server instead of an outage.
+  readonly stderr: null
+  readonly pid: null
+}
+
+export interface StdioTransportOptions {
+  readonly target: StdioTarget
+  readonly guard: FrameGuard
+  readonly maxMessageBytes: number
+  /** Ends the process. */
+  readonly signal: AbortSignal
+}
+
+/** More than this waiting to be read by the server means that it does not read. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024
+
+/** Messages as lines of a sandboxed process. The process is started with the transport and gone when `close` resolves. */
+export function createStdioTransport(options: StdioTransportOptions): StdioTransport {
+  const { guard } = options
+  const { open, process: description } = options.target
+  const { promise: ended, resolve: resolveEnded } = Promise.withResolvers<OpenedProcessEnd>()
+  let opened: OpenedProcess | null = null
+  let unreadBytes = 0
+
+  const transport: StdioTransport = {
+    stderr: null,
+    pid: null,
+    ended,
+    async start() {
+      opened = await open({
+        ...description,
+        maxLineBytes: options.maxMessageBytes,
+        signal: options.signal,
+        onLine(line) {
+          if (line === '') return guard.noise(1, 1)
+          const message = guard.message(line)
+          if (message !== null) transport.onmessage?.(message)
+        },
+      })
+      void opened.ended.then((end) => {
+        resolveEnded(end)
+        transport.onclose?.()
+      })
+    },
+    async send(message: JSONRPCMessage) {
+      if (opened === null) throw new Error('The server was not started.')
+      const line = JSON.stringify(message)
+      const bytes = Buffer.byteLength(line)
+      if (unreadBytes + bytes > MAX_UNREAD_BYTES) throw new Error('The server does not read what it is sent.')
+      unreadBytes += bytes
+      try {
+        await opened.write(line)
+      } finally {
+        unreadBytes -= bytes
+      }
+    },
+    async close() {
+      await opened?.close()
+    },
+  }
+  return transport
+}
