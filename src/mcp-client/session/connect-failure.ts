@@ -4,7 +4,7 @@ import { McpFailure } from '../contract.ts'
 import { connectionFailure, fetchFailure, openFailure, ownCause, quoted, statusFailure } from './failures.ts'
 import type { ServerName } from './failures.ts'
 
-type Sdk = typeof import('@modelcontextprotocol/client')
+import type { Sdk } from './sdk.ts'
 
 /** The time for connecting is over. */
 export class HandshakeTimeout extends Error {}

@@ -1,4 +1,4 @@
-import type { HttpTarget, StdioTarget } from './open-session.ts'
+import type { HttpTarget, StdioTarget } from './target.ts'
 import { quoted } from './failures.ts'
 
 const MAX_ARGS = 3

@@ -1,7 +1,6 @@
-import type { NetworkGrant } from '../../primitives/sandbox/contract.ts'
-import type { OpenProcess, OpenProcessRequest } from '../../primitives/subprocess/contract.ts'
+import type { jsonSchemaValidator, JsonSchemaValidator } from '@modelcontextprotocol/client'
 import { McpFailure } from '../contract.ts'
-import type { McpAuth, McpSession } from '../contract.ts'
+import type { McpSession } from '../contract.ts'
 import { connectFailure, HandshakeTimeout } from './connect-failure.ts'
 import { createEnding } from './ending.ts'
 import { describeEndpoint } from './endpoint.ts'
@@ -9,10 +8,11 @@ import { processFailure, violationFailure } from './failures.ts'
 import type { ServerName } from './failures.ts'
 import { createFrameGuard } from './frame-guard.ts'
 import { createSession, createToolMemory } from './session.ts'
+import type { HttpTarget, StdioTarget } from './target.ts'
 import { openWire } from './wire.ts'
 import type { Wire } from './wire.ts'
 
-type Sdk = typeof import('@modelcontextprotocol/client')
+import type { Sdk } from './sdk.ts'
 
 /** What a session is opened with. Durations are milliseconds, sizes bytes. */
 export interface OpenSessionRequest {
@@ -27,27 +27,6 @@ export interface OpenSessionRequest {
   readonly maxMessageBytes?: number
   /** Ends the opening, and nothing once the session is there. */
   readonly signal?: AbortSignal
-}
-
-/** A server that is asked over Streamable HTTP. */
-export interface HttpTarget {
-  readonly kind: 'http'
-  readonly url: string
-  /** Besides those of the protocol; values are never repeated in messages. */
-  readonly headers?: Readonly<Record<string, string>>
-  readonly auth?: McpAuth | null
-  /** Which hosts may be asked, checked before every request and redirect; undefined is none. */
-  readonly network: NetworkGrant | undefined
-  /** Asked again before every request; false ends the session. */
-  readonly isLive?: () => boolean
-}
-
-/** A server that is started as a process and spoken to line by line. */
-export interface StdioTarget {
-  readonly kind: 'stdio'
-  readonly open: OpenProcess
-  /** `command`, `args`, `env`, `env_allow`, `cwd`, `limits` as for the `subprocess` primitive. */
-  readonly process: Pick<OpenProcessRequest, 'config' | 'parameters' | 'context' | 'program'>
 }
 
 /**
@@ -156,14 +135,16 @@ function newClient({ sdk, era, request }: Attempt, leftMs: number): InstanceType
       versionNegotiation: { mode, probe },
       inputRequired: { autoFulfill: false },
       // A schema of a server is not run: its patterns can take hours.
-      // The type of what it lets pass is the caller's word, as it is without a schema.
-      jsonSchemaValidator: {
-        getValidator:
-          <T>() =>
-          (data: unknown) => ({ valid: true, data: data as T, errorMessage: undefined }),
-      },
+      jsonSchemaValidator: TRUSTING,
     },
   )
+}
+
+const TRUSTING: jsonSchemaValidator = {
+  getValidator<T>(): JsonSchemaValidator<T> {
+    // The type of what it lets pass is the caller's word, as it is without a schema.
+    return (data) => ({ valid: true, data: data as T, errorMessage: undefined })
+  },
 }
 
 interface HandshakeOptions extends Attempt {

@@ -12,7 +12,7 @@ import type { ServerName } from './failures.ts'
 import type { FrameGuard } from './frame-guard.ts'
 import { walkTools } from './tool-list.ts'
 
-type Sdk = typeof import('@modelcontextprotocol/client')
+import type { Sdk } from './sdk.ts'
 
 export interface SessionParts extends ServerName {
   readonly sdk: Sdk

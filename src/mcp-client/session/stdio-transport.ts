@@ -1,7 +1,7 @@
 import type { JSONRPCMessage, Transport } from '@modelcontextprotocol/client'
 import type { OpenedProcess, OpenedProcessEnd } from '../../primitives/subprocess/contract.ts'
 import type { FrameGuard } from './frame-guard.ts'
-import type { StdioTarget } from './open-session.ts'
+import type { StdioTarget } from './target.ts'
 
 export interface StdioTransport extends Transport {
   /** Resolves with how the process ended; never, while it was not started. */
@@ -45,10 +45,8 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
           if (message !== null) transport.onmessage?.(message)
         },
       })
-      void opened.ended.then((end) => {
-        resolveEnded(end)
-        transport.onclose?.()
-      })
+      void opened.ended.then(resolveEnded)
+      void ended.then(() => transport.onclose?.())
     },
     async send(message: JSONRPCMessage) {
       if (opened === null) throw new Error('The server was not started.')

@@ -7,10 +7,10 @@ import type { OpenedProcessEnd } from '../../primitives/subprocess/contract.ts'
 import { McpFailure } from '../contract.ts'
 import { createCheckedFetch } from './checked-fetch.ts'
 import type { FrameGuard } from './frame-guard.ts'
-import type { HttpTarget, StdioTarget } from './open-session.ts'
+import type { HttpTarget, StdioTarget } from './target.ts'
 import { createStdioTransport } from './stdio-transport.ts'
 
-type Sdk = typeof import('@modelcontextprotocol/client')
+import type { Sdk } from './sdk.ts'
 
 /** A transport all of whose messages pass the frame guard, and what it holds. */
 export interface Wire {
