@@ -8,9 +8,11 @@ import { resolveModel } from './config/models.ts'
 import { createThreadSettings, type ThreadSettings } from './config/thread-settings.ts'
 import type { SecretRegistry } from './capabilities/secrets/secret-registry.ts'
 import type { RunKey } from './capabilities/tokens/run-key.ts'
+import type { Connectors } from './connectors/contract.ts'
+import { lazyConnectors } from './connectors/lazy-connectors.ts'
 import type { HarnessServices } from './harness/safety/services.ts'
 import type { JsonObject } from './json.ts'
-import type { Kernel, MetaToolResult } from './kernel/contract.ts'
+import type { Kernel, KernelOptions, MetaToolResult } from './kernel/contract.ts'
 import { KiwiError } from './kernel/errors.ts'
 import { createKernel } from './kernel/kernel.ts'
 import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
@@ -33,6 +35,7 @@ export interface KiwiOptions {
 
 export interface Project {
   readonly kernel: Kernel
+  readonly connectors: Connectors
   readonly services: HarnessServices
   readonly settings: ThreadSettings
   close(): Promise<void>
@@ -58,28 +61,34 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
   const sandbox = createSandbox({ mode: config.sandbox, hidden: [userSpace], startProxy })
   const http = createHttpPrimitive()
   const runtime = createRuntimePrimitive({ sandbox, userSpace })
+  const spaces = { project: join(projectPath, '.ai'), user: userSpace, system: SYSTEM_SPACE }
+  const env: KernelOptions['env'] = (name, context, place) => {
+    const value = settings.of(context.__thread_id).lookup(name)
+    if (value !== undefined) secrets.used(name, value, place.path)
+    return value
+  }
   const bare = createKernel({
-    spaces: { project: join(projectPath, '.ai'), user: userSpace, system: SYSTEM_SPACE },
+    spaces,
     projectPath,
     trustMs: ITEM_TRUST_MS,
     indexPath: join(userSpace, 'cache', `search-${shortHash(projectPath)}.db`),
     primitives: [http, createSubprocessPrimitive({ sandbox, env: (name) => options.env[name] }), runtime],
-    env: (name, context, place) => {
-      const value = settings.of(context.__thread_id).lookup(name)
-      if (value !== undefined) secrets.used(name, value, place.path)
-      return value
-    },
+    env,
     authorize: guards.gate.authorize,
     review: guards.review,
     keys: guards.keys,
     now: () => Date.now(),
+  })
+  const connectors = lazyConnectors(async () => {
+    const { createConnectors } = await import('./connectors/connectors.ts')
+    return createConnectors({ kernel: bare, projectPath, spaces, keys: guards.keys, env, now: () => Date.now() })
   })
   const readAgents = createAgentsTextReader([join(projectPath, '.ai'), SYSTEM_SPACE])
   // Runtime tools are called through the kernel, which passes `services` on without knowing them.
   const kernel: Kernel = {
     ...bare,
     async execute(request, context = {}) {
-      const result = await bare.execute(request, { services: { kiwi: services }, ...context })
+      const result = await bare.execute(request, { services: { kiwi: services, connectors }, ...context })
       // A thread's harness redacts what it keeps; what anybody else is shown is redacted here.
       return context.__thread_id === undefined ? redactedResult(secrets, result) : result
     },
@@ -97,6 +106,7 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
   }
   return {
     kernel,
+    connectors,
     services,
     settings,
     async close() {

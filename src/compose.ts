@@ -8,6 +8,7 @@ import { createSecretRegistry } from './capabilities/secrets/secret-registry.ts'
 import { type KiwiOptions, openProject, type Project } from './compose-project.ts'
 import { type ResolvedConfig, resolveConfig, userSpaceOf } from './config/config.ts'
 import type { Environment } from './config/environment.ts'
+import type { Connectors } from './connectors/contract.ts'
 import type { JsonObject } from './json.ts'
 import type { Kernel } from './kernel/contract.ts'
 import { hostFolderOf, registryPath } from './places.ts'
@@ -28,6 +29,7 @@ export interface Kiwi {
   readonly config: ResolvedConfig
   kernel(projectPath: string): Kernel
   threads(projectPath: string): ThreadsClient
+  connectors(projectPath: string): Connectors
   /** The same value without the secrets that this process knows: those of its environment and of what it has used. */
   redact(value: JsonObject): JsonObject
   close(): Promise<void>
@@ -54,6 +56,7 @@ export function createKiwi(options: KiwiOptions): Kiwi {
     config,
     kernel: (projectPath) => open(projectPath).project.kernel,
     threads: (projectPath) => open(projectPath).threads,
+    connectors: (projectPath) => open(projectPath).project.connectors,
     redact: (value) => secrets.redactor().json(value),
     async close() {
       for (const { project, threads } of projects.values()) {

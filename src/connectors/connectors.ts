@@ -43,8 +43,6 @@ export interface ConnectorsOptions {
   readonly keys: Pick<SigningKeys, 'trust'>
   /** The same lookup that the kernel has. */
   readonly env: KernelOptions['env']
-  /** Takes the secrets of this process out of a text: a definition that holds one is not written. */
-  readonly redact: (text: string) => string
   /** UTC milliseconds. */
   readonly now: () => number
   /** For another run of the same connector to end. Default 30,000. */
@@ -96,7 +94,7 @@ async function runConnector(
       files,
       takenBy: await findTaken(parts, (toolId) => outputFileOf(config, toolId)),
       accept,
-      holdsSecret: (text) => parts.redact(text) !== text,
+      secretIn: (text) => listed.told.find(text),
     })
     if (context.signal?.aborted === true) throw new KiwiError('ABORTED', `The run of "${connectorId}" was cancelled.`)
     const changes = dryRun ? plan.changes.map(({ change }) => change) : await carryOut(parts, config, plan)

@@ -16,8 +16,8 @@ export interface RunFacts {
   readonly takenBy: (toolId: string) => string | null
   /** Upstream names of the drifted tools that are pinned anew. */
   readonly accept: readonly string[] | 'all'
-  /** Whether a text holds a secret of this environment: a server may say what it was told. */
-  readonly holdsSecret: (text: string) => boolean
+  /** Name of the variable whose value a text holds: a server may repeat what it was told, and files are no place for that. */
+  readonly secretIn: (text: string) => string | null
 }
 
 /** One change, and what it does to the file. */
@@ -86,9 +86,10 @@ function planTool(
     usesText: true,
   })
   if (existing !== null && existing.foreign !== null) return left('kept', { reason: existing.foreign })
-  if (facts.holdsSecret(text)) {
+  const secret = facts.secretIn(text)
+  if (secret !== null) {
     return left('skipped', {
-      reason: 'its definition holds a secret of this environment',
+      reason: `its definition repeats the value of ${secret}`,
       ...(existing === null ? { file: null } : {}),
     })
   }

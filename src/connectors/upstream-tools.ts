@@ -1,4 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Redactor } from '../capabilities/contract.ts'
+import { createRedactor } from '../capabilities/secrets/redactor.ts'
+import { collectSecrets } from '../capabilities/secrets/secret-registry.ts'
 import type { Json, JsonObject } from '../json.ts'
 import type { ExecutionContext } from '../kernel/chain/primitive.ts'
 import type { Kernel, KernelOptions } from '../kernel/contract.ts'
@@ -28,6 +31,8 @@ export interface UpstreamList {
   readonly tools: readonly UpstreamTool[]
   /** What was in the list and is no tool. */
   readonly warnings: readonly string[]
+  /** Finds the secrets that the server was told. */
+  readonly told: Pick<Redactor, 'find'>
 }
 
 /** Far more than any server has; each becomes a file. */
@@ -45,7 +50,7 @@ export async function listUpstreamTools(ports: ListPorts, request: ListRequest):
   const { maxAttempts, backoffMs, isRetryable } = retryOf(request.retry)
   for (let attempt = 1; ; attempt += 1) {
     const answer = await ports.execute(call.request, call.context)
-    if (answer.success) return parseList(request, answer['result'])
+    if (answer.success) return { ...parseList(request, answer['result']), told: call.told }
     const failure = failureOf(answer.error)
     if (attempt >= maxAttempts || !isRetryable(failure)) throw failure
     await waited(backoffMs(attempt), request.context.signal)
@@ -55,19 +60,31 @@ export async function listUpstreamTools(ports: ListPorts, request: ListRequest):
 function callOf(
   { env }: ListPorts,
   { connectorId, connector, context }: ListRequest,
-): { readonly request: Parameters<Kernel['execute']>[0]; readonly context: ExecutionContext } {
+): {
+  readonly request: Parameters<Kernel['execute']>[0]
+  readonly context: ExecutionContext
+  readonly told: UpstreamList['told']
+} {
   const { server, transport, era } = connector
   const written: JsonObject =
     transport.kind === 'http'
       ? { mcp_url: transport.mcpUrl, headers: transport.headers, ...(transport.auth === null ? {} : { auth: transport.auth }) }
       : { command: transport.command, args: transport.args, env: transport.env, cwd: transport.cwd }
-  const { mcp_url: url, ...rest } = rendered(connectorId, written, (name, path) => env(name, context, { path }))
+  const told = new Map<string, string>()
+  const secretNames = new Set<string>()
+  const { mcp_url: url, ...rest } = rendered(connectorId, written, (name, path) => {
+    const value = env(name, context, { path })
+    if (value !== undefined) told.set(name, value)
+    if (path[0] === 'auth' || path[0] === 'headers') secretNames.add(name)
+    return value
+  })
   const shared = { server, ...rest, ...(era === null ? {} : { era }) }
   const parameters: JsonObject =
     transport.kind === 'http' ? { ...shared, url: url ?? '', rpc_method: 'tools/list' } : { ...shared, method: 'tools/list' }
   return {
     request: { item_type: 'tool', item_id: transport.kind === 'http' ? 'mcp_http' : 'mcp_stdio', parameters },
     context: transport.kind === 'stdio' && transport.program.length > 0 ? { ...context, __program: transport.program } : context,
+    told: createRedactor(collectSecrets({ env: Object.fromEntries(told), names: [...secretNames] })),
   }
 }
 
@@ -143,7 +160,7 @@ async function waited(ms: number, signal: AbortSignal | undefined): Promise<void
   }
 }
 
-function parseList({ connectorId, connector }: ListRequest, value: unknown): UpstreamList {
+function parseList({ connectorId, connector }: ListRequest, value: unknown): Omit<UpstreamList, 'told'> {
   // The kernel's results are plain data.
   const listed = isMap(value as Json) ? (value as JsonObject)['tools'] : undefined
   if (!isList(listed)) {

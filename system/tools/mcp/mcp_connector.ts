@@ -8,8 +8,7 @@ export const __version__ = '1.0.0'
 export const __executor_id__ = 'node'
 export const __category__ = 'mcp'
 export const __description__ =
-  'Behind every connector file: lists the tools of its MCP server and writes one signed tool file for each. It updates what the connector file ' +
-  'changed, removes what the server does not offer any more, and leaves edited files and changed definitions alone.'
+  'Behind every connector file: list the tools of its MCP server and write one signed tool file for each. Edited files and changed definitions are left alone.'
 export const __requires__ = ['tool.modify'] as const
 export const __effect__ = 'idempotent'
 export const PARAMETERS: JsonObject = {
