@@ -1,6 +1,8 @@
-import { Argument, Command, InvalidArgumentError, Option } from 'commander'
+import { Argument, Command, Option } from 'commander'
+import { addConnectVerbs } from './connect-grammar.ts'
 import type { CliContext } from './context.ts'
 import type { ExitCode } from './exit-codes.ts'
+import { collect, type On, positiveNumber, wholeNumber } from './grammar.ts'
 import { packageVersion } from './package-root.ts'
 
 /** What `main` needs to know to make a verb's context. */
@@ -16,9 +18,6 @@ export interface ProgramOptions {
   /** Receives what the parser would write to stderr. */
   readonly writeError: (text: string) => void
 }
-
-/** Adds an action whose code is imported only when its verb is called: a cold start pays for one verb. */
-type On = (command: Command, verb: (context: CliContext, ...args: never[]) => Promise<ExitCode>) => void
 
 /** The whole grammar of the command line; the meaning of each verb is its file in `verbs/`. */
 export function createProgram({ run, writeError }: ProgramOptions): Command {
@@ -45,6 +44,7 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
   addItemVerbs(program, on)
   addTrustVerbs(program, on)
   addTokenVerbs(program, on)
+  addConnectVerbs(program, on)
   addServiceVerbs(program, on)
   return program
 }
@@ -281,19 +281,4 @@ const STATUSES: readonly Status[] = ['spawning', 'running', 'paused', 'waiting',
 
 function itemType(): Argument {
   return new Argument('<type>').choices(ITEM_TYPES)
-}
-
-function collect(value: string, previous: readonly string[]): readonly string[] {
-  return [...previous, value]
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/u.test(text)) throw new InvalidArgumentError('Expected a whole number of 0 or more.')
-  return Number(text)
-}
-
-function positiveNumber(text: string): number {
-  const value = Number(text)
-  if (!/^\d*\.?\d+$/u.test(text) || value <= 0) throw new InvalidArgumentError('Expected a number above 0.')
-  return value
 }

@@ -1,0 +1,66 @@
+import { type Command, Option } from 'commander'
+import { collect, type On } from './grammar.ts'
+import type { AddOptions } from './verbs/connect.ts'
+
+/** `kiwi connect`: external MCP servers as tools of the project. */
+export function addConnectVerbs(program: Command, on: On): void {
+  const connect = program.command('connect').description('tools of external MCP servers')
+  on(
+    connect
+      .command('add')
+      .description('write and sign a connector file, run it, and print every tool with what its server says of it')
+      .argument('<name>', 'of the server; begins the ids of its tools')
+      .argument('<target...>', 'its URL, or after -- the command that starts it')
+      .option('--bearer-env <variable>', 'send the value of this variable as bearer token')
+      .option('--header <line>', "a header, such as 'X-Key: ${API_KEY}'; repeat it for more", collect, [])
+      .option(
+        '--env <name=value>',
+        "a variable of the command, such as 'TOKEN=${MY_TOKEN}'; only a name passes it on",
+        collect,
+        [],
+      )
+      .option('--program <path>', 'what the command consists of, in the project, such as node_modules', collect, [])
+      .option('--cwd <folder>', 'where the command runs, in the project')
+      .option('--prefix <prefix>', 'begins the ids of its tools (default: NAME_)')
+      .option('--tools <pattern>', 'only tools of this name, or beginning (get_*)', collect, [])
+      .option(
+        '--capability <pattern=ids>',
+        'capabilities that its tools require besides, such as execute_sql=db.query',
+        collect,
+        [],
+      )
+      .addOption(new Option('--era <era>', 'version of the protocol').choices(['auto', 'legacy', 'modern']))
+      .option('--keep', 'keep the connector file when the server cannot be reached'),
+    async (context, name: string, target: string[], options: AddOptions) =>
+      (await import('./verbs/connect.ts')).connectAdd(context, { name, target, ...options }),
+  )
+  on(connect.command('list').description('the connectors of this project'), async (context) =>
+    (await import('./verbs/connect.ts')).connectList(context),
+  )
+  on(
+    connect
+      .command('refresh')
+      .description('bring the tools up to date; exits with 1 when a definition changed')
+      .argument('<name>'),
+    async (context, name: string) => (await import('./verbs/connect.ts')).connectRefresh(context, name),
+  )
+  on(
+    connect
+      .command('diff')
+      .description('what a refresh would do, and every changed definition; writes nothing')
+      .argument('<name>'),
+    async (context, name: string) => (await import('./verbs/connect.ts')).connectDiff(context, name),
+  )
+  on(
+    connect
+      .command('accept')
+      .description('pin changed definitions anew, so that these tools may be called again')
+      .argument('<name>')
+      .argument('[tool...]', 'by id or by the name that its server gives it (default: all that changed)'),
+    async (context, name: string, tools: string[]) => (await import('./verbs/connect.ts')).connectAccept(context, name, tools),
+  )
+  on(
+    connect.command('remove').description('remove a connector, the files that it made, and its key').argument('<name>'),
+    async (context, name: string) => (await import('./verbs/connect.ts')).connectRemove(context, name),
+  )
+}
