@@ -94,6 +94,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
       'threads',
       'base harness',
       'safety harness',
+      'mcp client',
       'connectors',
     ],
   },
