@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createAgentsTextReader } from './agents-text.ts'
+import { createPrimitives } from './compose-primitives.ts'
 import type { Environment } from './config/environment.ts'
 import { resolveModel } from './config/models.ts'
 import { createThreadSettings, type ThreadSettings } from './config/thread-settings.ts'
@@ -15,11 +16,8 @@ import type { JsonObject } from './json.ts'
 import type { Kernel, KernelOptions, MetaToolResult } from './kernel/contract.ts'
 import { KiwiError } from './kernel/errors.ts'
 import { createKernel } from './kernel/kernel.ts'
-import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
 import { startProxy } from './primitives/network/proxy.ts'
-import { createRuntimePrimitive } from './primitives/runtime/runtime.ts'
 import { createSandbox } from './primitives/sandbox/sandbox.ts'
-import { createSubprocessPrimitive } from './primitives/subprocess/subprocess.ts'
 import { createSafeguards } from './safeguards.ts'
 import type { ThreadsClient } from './threads/threads-client.ts'
 
@@ -59,8 +57,7 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
   const guards = createSafeguards({ projectPath, userSpace, kernel: () => bare, threads, runKey })
   secrets.addFrom(options.env, config.secrets.names)
   const sandbox = createSandbox({ mode: config.sandbox, hidden: [userSpace], startProxy })
-  const http = createHttpPrimitive()
-  const runtime = createRuntimePrimitive({ sandbox, userSpace })
+  const primitives = createPrimitives({ sandbox, userSpace, env: (name) => options.env[name] })
   const spaces = { project: join(projectPath, '.ai'), user: userSpace, system: SYSTEM_SPACE }
   const env: KernelOptions['env'] = (name, context, place) => {
     const value = settings.of(context.__thread_id).lookup(name)
@@ -72,7 +69,7 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
     projectPath,
     trustMs: ITEM_TRUST_MS,
     indexPath: join(userSpace, 'cache', `search-${shortHash(projectPath)}.db`),
-    primitives: [http, createSubprocessPrimitive({ sandbox, env: (name) => options.env[name] }), runtime],
+    primitives: primitives.list,
     env,
     authorize: guards.gate.authorize,
     review: guards.review,
@@ -111,8 +108,7 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
     settings,
     async close() {
       bare.close()
-      http.close()
-      await runtime.close()
+      await primitives.close()
     },
   }
 }
