@@ -4,6 +4,7 @@ import type { Effect } from '../../kernel/items/item.ts'
 import type { UpstreamTool } from '../../mcp-client/contract.ts'
 import { definitionHash } from '../../mcp-client/definitions/definition-hash.ts'
 import { neutralDefinition } from '../../mcp-client/definitions/neutral-schema.ts'
+import { categoryOf } from '../connector-config.ts'
 import type { ConnectorConfig } from '../contract.ts'
 import { withoutParameters } from './literal-text.ts'
 import { requiredCapabilities } from './required-capabilities.ts'
@@ -41,7 +42,7 @@ export function toolFileText({ connector, connectorId, tool, toolId }: ToolFileR
     tool_type: 'mcp_tool',
     version: '1.0.0',
     executor_id: transport.kind === 'http' ? 'mcp_http' : 'mcp_stdio',
-    category: categoryOf(connector.outputDir),
+    category: categoryOf(connector),
     description,
     requires: requiresOf(tool.name, connector),
     effect: effectOf(tool.annotations ?? {}),
@@ -57,15 +58,10 @@ export function toolFileText({ connector, connectorId, tool, toolId }: ToolFileR
 
 const YAML = { version: '1.2', schema: 'core', aliasDuplicateObjects: false, lineWidth: 120 } as const
 
-/** The folder below `.ai/tools/`, which is the category that counts. */
-function categoryOf(outputDir: string): string {
-  return outputDir.replace(/^(?:\.\/)?\.ai\/tools\/?/, '').replace(/\/+$/, '')
-}
-
 function requiresOf(upstreamName: string, connector: ConnectorConfig): readonly (string | JsonObject)[] {
-  const own = ownServer(connector.server)
+  const server = ownServer(connector.server)
   const mapped = requiredCapabilities(upstreamName, connector)
-  return [...new Map([own, ...mapped].map((one) => [JSON.stringify(one), one] as const)).values()]
+  return [...new Map([server, ...mapped].map((one) => [JSON.stringify(one), one] as const)).values()]
 }
 
 /**

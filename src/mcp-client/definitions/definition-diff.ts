@@ -1,8 +1,8 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff'
-import type { Json, JsonObject } from '../../json.ts'
+import type { JsonObject } from '../../json.ts'
 import type { UpstreamTool } from '../contract.ts'
 import { neutralDefinition } from './neutral-schema.ts'
-import { isList, isMap } from './schema-values.ts'
+import { sortedKeys } from './schema-values.ts'
 
 /** What a tool file holds of the definition that was signed. */
 export interface PinnedDefinition {
@@ -52,18 +52,11 @@ function wrapped(line: string): readonly string[] {
 const WRAP = new RegExp(`.{1,${LINE_CHARACTERS}}(?:\\s|$)|.{1,${LINE_CHARACTERS}}`, 'gu')
 
 function schemaText(schema: JsonObject): string {
-  return JSON.stringify(sorted(schema), null, 2)
+  // A file keeps the order of keys of the day on which it was written.
+  return JSON.stringify(sortedKeys(schema), null, 2)
     .split('\n')
     .map((line) => `  ${line}`)
     .join('\n')
-}
-
-/** One order of keys: a file keeps the order of the day on which it was written. */
-function sorted(value: Json): Json {
-  if (isList(value)) return value.map(sorted)
-  if (!isMap(value)) return value
-  const keys = Object.keys(value).toSorted()
-  return Object.fromEntries(keys.map((key) => [key, sorted(value[key] ?? null)] as const))
 }
 
 function bounded(text: string): string {

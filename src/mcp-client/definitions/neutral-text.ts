@@ -156,6 +156,6 @@ function cut(
   const long = ` … [cut here: it has ${whole} characters]`
   const note = long.length * 2 <= max ? long : '…'
   // Half of a surrogate pair, or a joiner whose other side is gone, would be invisible characters of our own making.
-  const kept = text.slice(0, Math.max(max - note.length, 0)).replace(/[\uD800-\uDBFF\u200C\u200D]$/u, '')
+  const kept = text.slice(0, Math.max(max - note.length, 0)).replace(/[\uD800-\uDBFF\u200C\u200D]+$/u, '')
   return `${kept.trimEnd()}${note}`.slice(0, max)
 }

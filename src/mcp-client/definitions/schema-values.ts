@@ -8,11 +8,21 @@ const MAX_NAME_CHARACTERS = 128
 const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype', '<<'])
 
 /**
- * Whether a value (of `default`, `enum`, `const`) can stand in a file as it is: bounded, no invisible characters, no prototype keys, no
- * number that loses digits. It has to be sent exactly so, which is why nothing is neutralised here.
+ * A value (of `default`, `enum`, `const`) that can stand in a file as it is, its keys sorted; undefined when it cannot: it has to be bounded,
+ * without invisible characters, prototype keys and numbers that lose digits. It is sent exactly so, which is why nothing is neutralised.
  */
-export function isPlainValue(value: Json, maxCharacters: number): boolean {
-  return isPlain(value, 0) && JSON.stringify(value).length <= maxCharacters
+export function plainValue(value: Json, maxCharacters: number): Json | undefined {
+  if (!isPlain(value, 0)) return undefined
+  const plain = sortedKeys(value)
+  return JSON.stringify(plain).length <= maxCharacters ? plain : undefined
+}
+
+/** The same value with the keys of every map in one order. Recurses as deep as the value goes. */
+export function sortedKeys(value: Json): Json {
+  if (isList(value)) return value.map(sortedKeys)
+  if (!isMap(value)) return value
+  const keys = Object.keys(value).toSorted()
+  return Object.fromEntries(keys.map((key) => [key, sortedKeys(value[key] ?? null)] as const))
 }
 
 /** Whether the name of a property can stand in a file. */

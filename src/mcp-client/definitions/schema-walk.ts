@@ -8,7 +8,7 @@
  */
 import type { Json, JsonObject } from '../../json.ts'
 import { neutralText } from './neutral-text.ts'
-import { isList, isMap, isPlainName, isPlainNumber, isPlainValue } from './schema-values.ts'
+import { isList, isMap, isPlainName, isPlainNumber, plainValue } from './schema-values.ts'
 
 const MAX_DEPTH = 20
 const MAX_SCHEMAS = 1000
@@ -82,8 +82,8 @@ const READERS: Readonly<Record<string, Reader>> = {
   title: (value, at) => readText(value, MAX_CHARACTERS.title, at),
   description: (value, at) => readText(value, MAX_CHARACTERS.description, at),
   enum: readEnum,
-  const: (value) => (isPlainValue(value, MAX_CHARACTERS.const) ? value : undefined),
-  default: (value) => (isPlainValue(value, MAX_CHARACTERS.default) ? value : undefined),
+  const: (value) => plainValue(value, MAX_CHARACTERS.const),
+  default: (value) => plainValue(value, MAX_CHARACTERS.default),
   format: (value) => (typeof value === 'string' && FORMATS.test(value) ? value : undefined),
   minimum: readNumber,
   maximum: readNumber,
@@ -94,8 +94,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   maxLength: readCount,
   minItems: readCount,
   maxItems: readCount,
-  uniqueItems: (value, _at, { maxItems }) =>
-    value === false || (value === true && typeof maxItems === 'number' && maxItems <= MAX_UNIQUE_ITEMS) ? value : undefined,
+  uniqueItems: readUnique,
   prefixItems: readSchemaList,
   items: (value, at) => (isMap(value) || typeof value === 'boolean' ? readSchema(value, deeper(at)) : undefined),
   minProperties: readCount,
@@ -109,8 +108,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   propertyNames: (value, at) => readSchema(value, deeper(at)),
   anyOf: readSchemaList,
   allOf: readSchemaList,
-  examples: (value) =>
-    isList(value) ? value.filter((one) => isPlainValue(one, MAX_CHARACTERS.examples)).slice(0, MAX_EXAMPLES) : undefined,
+  examples: (value) => (isList(value) ? plainValues(value, MAX_CHARACTERS.examples).slice(0, MAX_EXAMPLES) : undefined),
   deprecated: readFlag,
   readOnly: readFlag,
   writeOnly: readFlag,
@@ -203,9 +201,13 @@ function readText(value: Json, max: number, { walk }: At): string | undefined {
 
 function readEnum(value: Json, { walk }: At): Json | undefined {
   if (!isList(value) || !takeValues(value.length, walk)) return undefined
-  const plain = value.filter((one) => isPlainValue(one, MAX_CHARACTERS.enum))
+  const plain = plainValues(value, MAX_CHARACTERS.enum)
   if (plain.length < value.length && plain.length > 0) drop(walk, 'values of enum that cannot be shown as they are')
   return plain.length === 0 ? undefined : plain
+}
+
+function plainValues(values: readonly Json[], max: number): readonly Json[] {
+  return values.map((one) => plainValue(one, max)).filter((one) => one !== undefined)
 }
 
 function takeValues(count: number, { spent }: Walk): boolean {
@@ -220,6 +222,11 @@ function readNumber(value: Json): number | undefined {
 
 function readCount(value: Json): number | undefined {
   return isPlainNumber(value) && Number.isInteger(value) && value >= 0 ? value : undefined
+}
+
+function readUnique(value: Json, _at: At, { maxItems = null }: JsonObject): boolean | undefined {
+  const isBounded = value === false || (readCount(maxItems) ?? MAX_UNIQUE_ITEMS + 1) <= MAX_UNIQUE_ITEMS
+  return isBounded ? readFlag(value) : undefined
 }
 
 function readFlag(value: Json): boolean | undefined {
