@@ -29,10 +29,13 @@ export interface CheckedFetch {
 const MAX_ERROR_BODY_BYTES = 64 * 1024
 /** Most streams of one server at one time; one that opens more for nothing is flooding. */
 const MAX_STREAMS = 64
+/** Most of them that are left open after their answer, for the server to close. */
+const MAX_ANSWERED_STREAMS = 4
 
 export function createCheckedFetch(options: CheckedFetchOptions): CheckedFetch {
   const { guard } = options
   const running = new Map<RequestId, AbortController>()
+  const answered = new Set<() => void>()
   let streams = 0
 
   async function ask(url: string | URL, init: RequestInit, exchange: Exchange): Promise<Response> {
@@ -46,13 +49,14 @@ export function createCheckedFetch(options: CheckedFetchOptions): CheckedFetch {
       return bodyless(response) ?? new Response(text, response)
     }
     if (type.startsWith('text/event-stream') && response.body !== null) {
+      for (const close of [...answered].slice(0, Math.max(0, answered.size - MAX_ANSWERED_STREAMS))) close()
       if (streams >= MAX_STREAMS) guard.violate('flood', `kept more than ${MAX_STREAMS} streams open`)
       streams += 1
       const onEnd = (cause: unknown, mayResume: boolean): void => {
         streams -= 1
         exchange.end(cause, mayResume)
       }
-      return new Response(checkedEvents(response.body, { ...options, exchange, onEnd }), response)
+      return new Response(checkedEvents(response.body, { ...options, exchange, onEnd, answered }), response)
     }
     if (type.includes('json')) {
       const { text, isWhole } = await readText(response, options.maxMessageBytes)
@@ -161,6 +165,8 @@ async function readText(response: Response, maxBytes: number): Promise<{ readonl
 interface EventOptions extends CheckedFetchOptions {
   readonly exchange: Exchange
   readonly onEnd: (cause: unknown, mayResume: boolean) => void
+  /** What closes the streams whose answer has come. */
+  readonly answered: Set<() => void>
 }
 
 /** How long a stream may stay open after its request was answered. */
@@ -203,11 +209,18 @@ function checkedEvents(body: ReadableStream<Uint8Array>, options: EventOptions):
       break
     }
     // C3
-    if (exchange.isAnswered()) answeredTimer ??= setTimeout(() => void reader.cancel().catch(() => undefined), AFTER_ANSWER_MS)
+    if (!exchange.isAnswered()) return
+    options.answered.add(closeAnswered)
+    answeredTimer ??= setTimeout(closeAnswered, AFTER_ANSWER_MS)
+  }
+  const closeAnswered = (): void => {
+    options.answered.delete(closeAnswered)
+    void reader.cancel().catch(() => undefined)
   }
 
   const end = (cause: unknown): void => {
     clearTimeout(answeredTimer)
+    options.answered.delete(closeAnswered)
     options.onEnd(cause, mayResume)
   }
   return new ReadableStream<Uint8Array>(

@@ -53,7 +53,8 @@ function fetchFailureOf(error: GuardedFetchError, facts: ConnectFacts): McpFailu
 
 /** What would have ended the session, had there been one. */
 function ofSession(failure: McpFailure, facts: ConnectFacts): McpFailure {
-  const { code, message, retryable, detail } = failure
+  const { code, retryable, detail } = failure
+  const message = failure.message.replace(`The MCP server "${facts.server}" (${facts.endpoint})`, 'it')
   if (code === 'MCP_PROTOCOL_VIOLATION') {
     const remediation = 'It must be a server of MCP that writes nothing but messages; look at what it wrote.'
     return connectionFailure(facts, { cause: code, how: message, retryable: false, remediation, detail })

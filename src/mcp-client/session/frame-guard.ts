@@ -10,6 +10,7 @@
  */
 import type { JSONRPCMessage } from '@modelcontextprotocol/client'
 import type { McpViolation } from '../contract.ts'
+import { quoted } from './failures.ts'
 import { createFloodMeter } from './flood-meter.ts'
 import type { FloodMeter } from './flood-meter.ts'
 import { isWithinBounds, MESSAGE_BOUNDS } from './json-bounds.ts'
@@ -43,6 +44,7 @@ export interface FrameGuardOptions {
   readonly meter?: FloodMeter
 }
 
+const MAX_QUOTED = 80
 /** Late answers to requests that were given up longer ago than this many count as a second answer. */
 const MAX_GIVEN_UP = 4_096
 
@@ -121,7 +123,7 @@ export function createFrameGuard(options: FrameGuardOptions): FrameGuard {
       const value: unknown = JSON.parse(text)
       return { value, bytes }
     } catch {
-      return violate('not_json_rpc', 'sent text that is not JSON')
+      return violate('not_json_rpc', `sent text that is no message: "${quoted(text, MAX_QUOTED)}"`)
     }
   }
 

@@ -1,0 +1,261 @@
+/**
+ * An MCP server (2025-11-25, written by hand) with a tool `echo` that works, and one fault by the name of its mode. It runs on its own over stdio
+ * (`node hostile-server MODE`) and inside a test over HTTP. It uses only what every Node has.
+ */
+import * as http from 'node:http'
+import { argv, exit, stderr, stdin, stdout } from 'node:process'
+import { createInterface } from 'node:readline'
+
+export const MODES = [
+  'good',
+  'long_line',
+  'deep_json',
+  'wrong_id',
+  'duplicate_id',
+  'result_and_error',
+  'id_type',
+  'bad_result',
+  'garbage',
+  'garbage_first',
+  'hang',
+  'progress_forever',
+  'crash',
+  'exit_first',
+  'endless_pages',
+  'cursor_loop',
+  'many_tools',
+  'changed_tools',
+  'flood',
+  'sampling',
+  'elicitation',
+  'roots',
+  'stderr_flood',
+  'ping',
+] as const
+
+export type Mode = (typeof MODES)[number]
+
+/** Where answers go: the output of the process, or the stream of one HTTP request. */
+interface Wire {
+  send(message: unknown): void
+  /** As it is, in pieces, each of which waits until the one before is taken. False when nobody takes it any more. */
+  raw(text: string): Promise<boolean>
+  endFrame(): void
+  die(): void
+}
+
+interface Incoming {
+  readonly id?: number | string
+  readonly method?: string
+  readonly params?: {
+    readonly name?: string
+    readonly cursor?: string
+    readonly arguments?: unknown
+    readonly _meta?: { readonly progressToken?: number }
+    readonly requestId?: number
+  }
+}
+
+const MEGABYTE = 'x'.repeat(1024 * 1024)
+
+/** One server; `cancelled` are the ids whose calls were given up. */
+export function createHostileServer(mode: Mode): {
+  readonly cancelled: unknown[]
+  take(message: Incoming, wire: Wire): Promise<void>
+} {
+  let listed = 0
+  const cancelled: unknown[] = []
+  const echo = { name: 'echo', inputSchema: { type: 'object' } }
+  const fault = { name: 'fault', inputSchema: { type: 'object' } }
+
+  function list(cursor: string | undefined): unknown {
+    listed += 1
+    if (mode === 'endless_pages') return { tools: [{ ...echo, name: `tool_${listed}` }], nextCursor: `page-${listed}` }
+    if (mode === 'cursor_loop') return { tools: [echo], nextCursor: cursor === 'a' ? 'b' : 'a' }
+    if (mode === 'many_tools')
+      return {
+        tools: Array.from({ length: 300 }, (_, index) => ({ ...echo, name: `t${listed}_${index}` })),
+        nextCursor: `page-${listed}`,
+      }
+    if (mode === 'bad_result') return { tools: 'none' }
+    return { tools: [mode === 'changed_tools' ? { ...echo, description: `version ${listed}` } : echo, fault] }
+  }
+
+  return {
+    cancelled,
+    async take({ id, method, params }, wire) {
+      const reply = (result: unknown): void => wire.send({ jsonrpc: '2.0', id, result })
+      if (method === 'initialize') {
+        if (mode === 'exit_first') return wire.die()
+        if (mode === 'garbage_first') return void (await wire.raw('Server is starting...'), wire.endFrame())
+        return reply({
+          protocolVersion: '2025-11-25',
+          capabilities: { tools: { listChanged: true } },
+          serverInfo: { name: mode, version: '1' },
+        })
+      }
+      if (method === 'notifications/cancelled') cancelled.push(params?.requestId)
+      if (id === undefined) return
+      if (method === 'tools/list') return reply(list(params?.cursor))
+      if (method !== 'tools/call') return wire.send({ jsonrpc: '2.0', id, error: { code: -32_601, message: 'no such method' } })
+      const text = JSON.stringify(params?.arguments ?? {})
+      const result = { content: [{ type: 'text', text }] }
+      if (params?.name === 'wait') return
+      if (params?.name === 'echo') return reply(result)
+      if (params?.name === 'cancelled') return reply({ content: [], structuredContent: { cancelled } })
+      await misbehave(mode, { id, token: params?._meta?.progressToken, result, wire })
+    },
+  }
+}
+
+interface Call {
+  readonly id: number | string
+  readonly token: number | undefined
+  readonly result: unknown
+  readonly wire: Wire
+}
+
+/** What comes in place of the answer of the tool `fault`. */
+async function misbehave(mode: Mode, { id, token, result, wire }: Call): Promise<void> {
+  const answer = { jsonrpc: '2.0', id, result }
+  switch (mode) {
+    case 'long_line':
+      for (let sent = 0; sent < 100; sent += 1) if (!(await wire.raw(MEGABYTE))) return
+      return wire.endFrame()
+    case 'deep_json':
+      for (let sent = 0; sent < 9; sent += 1) await wire.raw('['.repeat(1024 * 1024))
+      return wire.endFrame()
+    case 'wrong_id':
+      return wire.send({ ...answer, id: 424_242 })
+    case 'duplicate_id':
+      wire.send(answer)
+      return wire.send(answer)
+    case 'result_and_error':
+      return wire.send({ ...answer, error: { code: -32_603, message: 'both' } })
+    case 'id_type':
+      return wire.send({ ...answer, id: String(id) })
+    case 'garbage':
+      await wire.raw('\u001B[31mDEBUG: not a message')
+      return wire.endFrame()
+    case 'flood':
+      for (;;) {
+        const more = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}'
+        if (!(await wire.raw(more))) return
+        wire.endFrame()
+      }
+    case 'sampling':
+      return wire.send({ jsonrpc: '2.0', id: 1, method: 'sampling/createMessage', params: { messages: [], maxTokens: 1 } })
+    case 'elicitation':
+      return wire.send({
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'elicitation/create',
+        params: { message: 'Your password?', requestedSchema: {} },
+      })
+    case 'roots':
+      return wire.send({ jsonrpc: '2.0', id: 1, method: 'roots/list' })
+    case 'ping':
+      wire.send({ jsonrpc: '2.0', id: 'ping-1', method: 'ping' })
+      return wire.send(answer)
+    case 'changed_tools':
+      wire.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
+      return wire.send(answer)
+    case 'progress_forever':
+      for (let progress = 1; ; progress += 1) {
+        wire.send({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: token, progress } })
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+    case 'crash':
+      stderr.write('fatal: \u001B[2Jout of luck\n')
+      return wire.die()
+    case 'stderr_flood':
+      for (let sent = 0; sent < 100; sent += 1) await new Promise((resolve) => stderr.write(MEGABYTE, resolve))
+      return wire.send(answer)
+    default:
+  }
+}
+
+export interface HostileHttpServer extends AsyncDisposable {
+  readonly url: string
+  readonly cancelled: readonly unknown[]
+  readonly requests: readonly http.IncomingMessage[]
+}
+
+/** The same server over Streamable HTTP; `form` is how it answers. */
+export async function serveHostile(mode: Mode, form: 'events' | 'json' = 'events'): Promise<HostileHttpServer> {
+  const server = createHostileServer(mode)
+  const requests: http.IncomingMessage[] = []
+  const listener = http.createServer((request, response) => {
+    requests.push(request)
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      if (request.method !== 'POST') return void response.writeHead(405).end()
+      // What the client of the SDK sent.
+      const message = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Incoming
+      if (message.id === undefined) {
+        void server.take(message, httpWire(response, form))
+        return void response.writeHead(202).end()
+      }
+      response.writeHead(200, { 'content-type': form === 'json' ? 'application/json' : 'text/event-stream' })
+      response.flushHeaders()
+      void server.take(message, httpWire(response, form))
+    })
+  })
+  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  const address = listener.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  return {
+    url: `http://127.0.0.1:${port}/mcp`,
+    cancelled: server.cancelled,
+    requests,
+    async [Symbol.asyncDispose]() {
+      listener.closeAllConnections()
+      await new Promise((resolve) => listener.close(resolve))
+    },
+  }
+}
+
+function httpWire(response: http.ServerResponse, form: 'events' | 'json'): Wire {
+  let inFrame = false
+  const write = (text: string): boolean => !response.destroyed && !response.writableEnded && response.write(text)
+  return {
+    send(message) {
+      if (form === 'json') return void (response.writableEnded || response.end(JSON.stringify(message)))
+      write(`data: ${JSON.stringify(message)}\n\n`)
+    },
+    async raw(text) {
+      const isFlowing = write(form === 'json' || inFrame ? text : `data: ${text}`)
+      inFrame = true
+      if (response.destroyed || response.writableEnded) return false
+      if (!isFlowing) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+      return !response.destroyed && !response.writableEnded
+    },
+    endFrame() {
+      inFrame = false
+      if (form === 'json') response.end()
+      else write('\n\n')
+    },
+    die: () => response.destroy(),
+  }
+}
+
+function serveStdio(mode: Mode): void {
+  const server = createHostileServer(mode)
+  const wire: Wire = {
+    send: (message) => void stdout.write(`${JSON.stringify(message)}\n`),
+    async raw(text) {
+      if (!stdout.write(text)) await new Promise((resolve) => stdout.once('drain', resolve))
+      return true
+    },
+    endFrame: () => void stdout.write('\n'),
+    die: () => exit(7),
+  }
+  createInterface({ input: stdin })
+    // One line is one message of the client.
+    .on('line', (line) => void server.take(JSON.parse(line) as Incoming, wire))
+    .on('close', () => exit(0))
+}
+
+const mode = MODES.find((name) => name === argv[2])
+if (/hostile-server\.m?[jt]s$/.test(argv[1] ?? '') && mode !== undefined) serveStdio(mode)
