@@ -120,6 +120,26 @@ for (const era of ['legacy', 'modern'] as const) {
   })
 }
 
+for (const era of ['legacy', 'modern'] as const) {
+  test(`a client that listens over stdio is told of new threads and of what happens to one, in the ${era} era`, async () => {
+    const session = await connect(era)
+    const { client } = session
+    const uri = `thread://listened_${era}`
+    const [listed, updated] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()]
+    client.setNotificationHandler('notifications/resources/list_changed', () => listed.resolve())
+    client.setNotificationHandler('notifications/resources/updated', ({ params }) => updated.resolve(params.uri))
+    if (era === 'legacy') await client.listResources()
+    else await client.listen({ resourcesListChanged: true, resourceSubscriptions: [uri] })
+    const parameters = { thread_id: `listened_${era}`, directive_name: 'hello_kiwi' }
+    const spawned = await session.call('execute', { item_type: 'tool', item_id: 'spawn_thread', parameters })
+    assert.equal(spawned.isError, false)
+    if (era === 'legacy') await client.subscribeResource({ uri })
+    await listed.promise
+    assert.equal(await updated.promise, uri)
+    await client.close()
+  })
+}
+
 test('the server ends by itself, with code 0, when stdin does', async () => {
   const idle = startKiwi(['mcp'], project.options)
   idle.stdin.end()
