@@ -134,7 +134,7 @@ async function writeConnector(
 ): Promise<{ undo(): Promise<void> }> {
   await assertFree(kiwi.connectors(projectPath), connectorId)
   const path = join(projectPath, file)
-  await mkdir(dirname(path), { recursive: true })
+  const firstMade = await mkdir(dirname(path), { recursive: true })
   try {
     await writeFile(path, text, { flag: 'wx' })
   } catch (error) {
@@ -144,8 +144,10 @@ async function writeConnector(
   return {
     async undo() {
       await rm(path, { force: true })
-      // Only when nothing else lies in them.
-      for (const folder of [dirname(path), dirname(dirname(path))]) await rmdir(folder).catch(() => undefined)
+      if (firstMade === undefined) return
+      // Only when nothing else lies in them by now.
+      for (let folder = dirname(path); folder.length >= firstMade.length; folder = dirname(folder))
+        await rmdir(folder).catch(() => undefined)
     },
   }
 }
