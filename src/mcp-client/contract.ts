@@ -97,6 +97,8 @@ export interface SessionRequestOptions {
   readonly signal?: AbortSignal
   /** Without an answer and without progress. */
   readonly timeoutMs: number
+  /** For `tools`: ask, whatever is remembered. */
+  readonly fresh?: boolean
   /** However much progress is told. Default ten times `timeoutMs`. */
   readonly maxTotalMs?: number
   /** Told of each progress notification that belongs to this request. It must not throw. */

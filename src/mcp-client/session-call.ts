@@ -22,7 +22,11 @@ export async function callSession(session: McpSession, config: McpCallConfig, ca
     const params = { name: request.name, arguments: call.parameters }
     return toolOutcome(await session.request('tools/call', params, options), JSON.stringify(request.name))
   }
-  if (request.method === 'tools/list') return succeeded(session, { tools: (await session.tools(options)).map(toolJson) })
+  if (request.method === 'tools/list') {
+    // Who asks for the list looks for what changed.
+    const tools = await session.tools({ ...options, fresh: true })
+    return succeeded(session, { tools: tools.map(toolJson) })
+  }
   const result = await session.request(request.method, request.params, options)
   if (request.method === 'tools/call') return toolOutcome(result, JSON.stringify(request.params?.['name'] ?? null))
   return succeeded(session, boundedResult(result))

@@ -60,7 +60,7 @@ export function createSession(parts: SessionParts): McpSession {
   let closing: Promise<void> | null = null
 
   async function tools(options: SessionRequestOptions): Promise<readonly UpstreamTool[]> {
-    const known = toolMemory.tools()
+    const known = options.fresh === true ? null : toolMemory.tools()
     if (known !== null && ending.reason() === undefined) return known
     if (client.getServerCapabilities()?.tools === undefined) return []
     const generation = toolMemory.generation()
