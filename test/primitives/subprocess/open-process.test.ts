@@ -194,8 +194,9 @@ test('closing twice is closing once', async () => {
 
 test('a process that starts more than its limit of processes is ended', async () => {
   const script = 'for i in 1 2 3 4 5 6; do sleep 100 & done; echo up; wait'
-  const { endedBy } = await endOf(script, { config: { limits: { processes: 3 } } })
-  assert.equal(endedBy === 'processes' || endedBy === null, true)
+  // Where the system itself holds the caller to the limit, the shell cannot start them and says so.
+  const { endedBy, exitCode } = await endOf(script, { config: { limits: { processes: 3 } } })
+  assert.ok(endedBy === 'processes' || (endedBy === null && exitCode !== 0))
 })
 
 test('threat row 49: a process whose caller was cancelled is ended', async () => {
