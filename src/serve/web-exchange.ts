@@ -32,21 +32,37 @@ export async function sendWebResponse(answer: Response, response: ServerResponse
   response.end(body)
 }
 
+/** Most calls are answered sooner; head, answer and end then leave in one write. */
+const HEAD_WAIT_MS = 5
+
 async function pump(answer: Response, response: ServerResponse): Promise<void> {
-  response.flushHeaders()
   const reader = answer.body?.getReader()
   const closed = new Promise<void>((resolve) => response.once('close', resolve))
   void closed.then(() => reader?.cancel())
+  response.cork()
+  const head = setTimeout(() => {
+    response.flushHeaders()
+    release(response)
+  }, HEAD_WAIT_MS)
   try {
     for (;;) {
       const piece = await reader?.read()
       if (piece === undefined || piece.done || response.destroyed) break
+      clearTimeout(head)
+      if (response.writableCorked === 0) response.cork()
+      // After what follows at once: often the end.
+      setImmediate(release, response)
       if (!response.write(piece.value)) await Promise.race([drained(response), closed])
     }
   } catch {
     // A stream that broke is cut off below; there is no status left to say it with.
   }
+  clearTimeout(head)
   response.end()
+}
+
+function release(response: ServerResponse): void {
+  if (response.writableCorked > 0) response.uncork()
 }
 
 function drained(response: ServerResponse): Promise<void> {

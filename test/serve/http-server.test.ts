@@ -69,7 +69,7 @@ test('a body of exactly the limit is read', async (t) => {
 })
 
 test('a client that sends for ever, refused, is cut off', async (t) => {
-  const { port } = await serveFixture(t)
+  const { port } = await serveFixture(t, { limits: { requestTimeoutMs: 3_600_000 } })
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => undefined)
   socket.write(head(port, { 'transfer-encoding': 'chunked' }))
