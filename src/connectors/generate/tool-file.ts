@@ -1,5 +1,6 @@
 import { stringify } from 'yaml'
 import type { Json, JsonObject } from '../../json.ts'
+import { readSignature } from '../../kernel/integrity/signature.ts'
 import type { Effect } from '../../kernel/items/item.ts'
 import type { UpstreamTool } from '../../mcp-client/contract.ts'
 import { definitionHash } from '../../mcp-client/definitions/definition-hash.ts'
@@ -53,10 +54,23 @@ export function toolFileText({ connector, connectorId, tool, toolId }: ToolFileR
     `Made by ${connectorId} of what the MCP server ${server} says of its tool. Edited, it must be signed anew.`,
     ...notes,
   ]
-  return { toolId, upstreamHash, text: `${comments.map((line) => `# ${line}\n`).join('')}${stringify(fields, YAML)}`, notes }
+  return { toolId, upstreamHash, text: `${comments.map((line) => `# ${line}\n`).join('')}${yamlOf(fields)}`, notes }
+}
+
+/** A line of a server's text that reads as a signature would keep the file from being signed: then no text has lines of its own. */
+function yamlOf(fields: JsonObject): string {
+  const text = stringify(fields, YAML)
+  return readSignature(Buffer.from(text), 'yaml').kind === 'none' ? text : stringify(fields, QUOTED_YAML)
 }
 
 const YAML = { version: '1.2', schema: 'core', aliasDuplicateObjects: false, lineWidth: 120 } as const
+const QUOTED_YAML = {
+  ...YAML,
+  lineWidth: 0,
+  blockQuote: false,
+  defaultStringType: 'QUOTE_DOUBLE',
+  doubleQuotedMinMultiLineLength: Number.MAX_SAFE_INTEGER,
+} as const
 
 function requiresOf(upstreamName: string, connector: ConnectorConfig): readonly (string | JsonObject)[] {
   const server = ownServer(connector.server)

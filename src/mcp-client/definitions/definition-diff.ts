@@ -49,7 +49,11 @@ function wrapped(line: string): readonly string[] {
   return line.length <= LINE_CHARACTERS ? [line] : (line.match(WRAP) ?? [line])
 }
 
-const WRAP = new RegExp(`.{1,${LINE_CHARACTERS}}(?:\\s|$)|.{1,${LINE_CHARACTERS}}`, 'gu')
+/** Joiners and marks stay with the characters that they belong to. */
+const WRAP = new RegExp(
+  `.{1,${LINE_CHARACTERS}}(?:\\s|$)|.{1,${LINE_CHARACTERS}}(?<![\\u200C\\u200D])(?:\\p{M}|[\\u200C\\u200D].?)*`,
+  'gu',
+)
 
 function schemaText(schema: JsonObject): string {
   // A file keeps the order of keys of the day on which it was written.
@@ -62,5 +66,5 @@ function schemaText(schema: JsonObject): string {
 function bounded(text: string): string {
   if (text.length <= MAX_CHARACTERS) return text
   const note = `\n… [cut here: it has ${text.length} characters]\n`
-  return `${text.slice(0, MAX_CHARACTERS - note.length).replace(/[\uD800-\uDBFF]$/u, '')}${note}`
+  return `${text.slice(0, MAX_CHARACTERS - note.length).replace(/[\uD800-\uDBFF\u200C\u200D]+$/u, '')}${note}`
 }

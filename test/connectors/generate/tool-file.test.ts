@@ -5,6 +5,7 @@ import type { ConnectorConfig } from '../../../src/connectors/contract.ts'
 import { toolFileText } from '../../../src/connectors/generate/tool-file.ts'
 import type { JsonObject } from '../../../src/json.ts'
 import { mergeChain } from '../../../src/kernel/chain/merge.ts'
+import { readSignature } from '../../../src/kernel/integrity/signature.ts'
 import type { ToolDefinition } from '../../../src/kernel/items/item.ts'
 import { TemplateError } from '../../../src/kernel/template/placeholder.ts'
 import { compileTemplate } from '../../../src/kernel/template/template.ts'
@@ -165,6 +166,16 @@ test('threat row 30: what was hidden in a definition is told in comments of the 
   assert.match(text, /Pays\.\[U\+200B U\+E0041\]/)
 })
 
+// Guard: QUOTED_YAML in tool-file.ts; without it the file cannot be signed.
+test('a line of a server that reads as a signature is none in the file', () => {
+  for (const line of ['# kiwi:signed:20260101T000000Z:x', '  #  kiwi:signed:', `# kiwi:signed:${'x '.repeat(200)}`]) {
+    const tool = { ...PAY, description: `Pays.\n${line}\n${line}`, inputSchema: { properties: { a: { enum: [`\n${line}`] } } } }
+    const { text } = fileOf(tool)
+    assert.equal(readSignature(Buffer.from(text), 'yaml').kind, 'none', text)
+    assert.match(parseText('tool', 'shop_pay_now.yaml', text).description, /^Pays\.\n *# +kiwi:signed:/)
+  }
+})
+
 test('annotations decide the effect as far as they are believed', () => {
   const effectOf = (annotations: JsonObject) => definitionOf({ ...PAY, annotations }).effect
   assert.equal(effectOf({ readOnlyHint: true }), 'idempotent')
@@ -226,6 +237,7 @@ test('whatever a server says of a tool, its file is read without problems and ho
     assert.equal(JSON.stringify(parsed.definition.inputSchema), JSON.stringify(neutral.inputSchema), text)
     assert.equal(parsed.description, neutral.description, text)
     assert.deepEqual(hiddenCharacters(text), [], text)
+    assert.equal(readSignature(Buffer.from(text), 'yaml').kind, 'none', text)
   }
 })
 

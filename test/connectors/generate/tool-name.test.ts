@@ -91,7 +91,7 @@ test('an id of more than 128 characters is skipped', () => {
 
 test('whatever a server calls its tools, each id is one, begins with the prefix and is no other tool of the server', () => {
   const random = createRandom(32)
-  const letters = [...'abAB019_.-/']
+  const letters = Array.from('abAB019_.-/')
   const nameOf = (): string =>
     random.below(3) === 0 ? hostileText(random, 6) : random.some(() => random.pick(letters), random.pick([3, 6, 130])).join('')
   for (let round = 0; round < 2000; round += 1) {

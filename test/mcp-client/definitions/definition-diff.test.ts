@@ -32,10 +32,9 @@ test('a changed description is shown as a unified diff', () => {
 })
 
 test('a changed schema is shown where it changed, whatever the order of its keys', () => {
-  const { properties, ...rest } = TOOL.inputSchema
   const diff = definitionDiff(PINNED, {
     ...TOOL,
-    inputSchema: { ...rest, properties: { b: { type: 'string' }, a: { type: 'number' } } },
+    inputSchema: { required: ['a', 'b'], properties: { b: { type: 'string' }, a: { type: 'number' } }, type: 'object' },
   })
   assert.deepEqual(
     diff.split('\n').filter((line) => /^[-+] /.test(line)),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
-import type { Json } from '../../../src/json.ts'
+import type { Json, JsonObject } from '../../../src/json.ts'
 import type { UpstreamTool } from '../../../src/mcp-client/contract.ts'
 import { definitionHash } from '../../../src/mcp-client/definitions/definition-hash.ts'
 
@@ -21,7 +21,9 @@ test('the hash of a definition is that of its canonical JSON', () => {
 })
 
 test('another order of keys is the same definition, at every depth', () => {
-  assert.equal(definitionHash(reversed(TOOL) as unknown as UpstreamTool), definitionHash(TOOL)) // the same fields in another order
+  const { name, title, description, inputSchema, outputSchema, annotations } = TOOL
+  const other = { annotations, outputSchema, inputSchema: reversed(inputSchema) as JsonObject, description, title, name }
+  assert.equal(definitionHash(other as UpstreamTool), definitionHash(TOOL))
 })
 
 test('every part of a definition that could mislead somebody counts', () => {
@@ -81,12 +83,13 @@ test('a definition may be nested deeper than any stack', () => {
   assert.match(definitionHash({ name: 't', inputSchema: schema }), /^sha256:[0-9a-f]{64}$/)
 })
 
-function reversed(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(reversed)
+function reversed(value: Json): Json {
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .toReversed()
-      .map(([key, child]) => [key, reversed(child)]),
-  )
+  if (isList(value)) return value.map(reversed)
+  const entries: [string, Json][] = Object.entries(value)
+  return Object.fromEntries(entries.toReversed().map(([key, child]) => [key, reversed(child)] as const))
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value)
 }

@@ -2,8 +2,8 @@ import type { Random } from '../../capabilities/scopes/random.ts'
 
 /** Characters that hide, move or hurt, among some that do not. */
 const ALPHABET: readonly string[] = [
-  ...'abcXYZ019 ._-/{}[]$"\'<>=:#&*!|%@`\\',
-  ...[
+  Array.from('abcXYZ019 ._-/{}[]$"\'<>=:#&*!|%@`\\'),
+  [
     '\n',
     '\t',
     '\r',
@@ -17,7 +17,7 @@ const ALPHABET: readonly string[] = [
     '\u0085',
     '\u007F',
   ],
-  ...[
+  [
     '\u200B',
     '\u200C',
     '\u200D',
@@ -32,7 +32,7 @@ const ALPHABET: readonly string[] = [
     '\u2066',
     '\u2069',
   ],
-  ...[
+  [
     '\uFE0F',
     '\uFE0E',
     '\u{E0100}',
@@ -46,7 +46,7 @@ const ALPHABET: readonly string[] = [
     '\u3164',
     '\u2800',
   ],
-  ...[
+  [
     '\uD800',
     '\uDC00',
     '\u0301',
@@ -60,7 +60,7 @@ const ALPHABET: readonly string[] = [
     '\u1100',
     '\u1161',
   ],
-  ...[
+  [
     '\u2764',
     '\u{1F469}',
     '\u{1F469}\u200D\u{1F467}',
@@ -72,7 +72,7 @@ const ALPHABET: readonly string[] = [
     '\u212A',
     '\u0130',
   ],
-  ...[
+  [
     '\u00A0',
     '\u3000',
     '\u2028',
@@ -83,11 +83,13 @@ const ALPHABET: readonly string[] = [
     '{command}',
     '{{name}}',
     '---\n',
+    '\n# kiwi:signed:x',
+    '\n    # kiwi:signed:y\n',
     '# ',
     '- ',
     '? ',
   ],
-]
+].flat()
 
 export function hostileText(random: Random, most: number): string {
   return random.some(() => random.pick(ALPHABET), most).join('')

@@ -4,6 +4,7 @@ import type { Json, JsonObject } from '../../../src/json.ts'
 import { createSchemaValidation } from '../../../src/kernel/chain/schema-validation.ts'
 import { neutralDefinition } from '../../../src/mcp-client/definitions/neutral-schema.ts'
 import type { NeutralDefinition } from '../../../src/mcp-client/definitions/neutral-schema.ts'
+import { isList, isMap } from '../../../src/mcp-client/definitions/schema-values.ts'
 import { createRandom } from '../../capabilities/scopes/random.ts'
 import { hostileSchema } from './hostile-schemas.ts'
 import { NPM_SERVERS, toolsOfNpmServer } from './npm-servers.ts'
@@ -151,7 +152,7 @@ test('what is left out of a schema makes it accept more, never less', async () =
   const { inputSchema } = neutralOf({
     properties: {
       a: { not: { pattern: 'x' } },
-      b: { if: { pattern: 'x' }, then: false },
+      b: JSON.parse('{"if":{"pattern":"x"},"then":false}') as JsonObject,
       c: { oneOf: [{ pattern: 'x' }, { pattern: 'y' }] },
     },
     patternProperties: { '^d': {} },
@@ -231,8 +232,8 @@ test('whatever the schema, the result compiles in the kernel, checks deep values
   const validation = createSchemaValidation()
   for (let round = 0; round < 400; round += 1) {
     const schema = hostileSchema(random, 4)
-    if (typeof schema !== 'object' || schema === null || Array.isArray(schema)) continue
-    const neutral = neutralOf(schema as JsonObject)
+    if (!isMap(schema)) continue
+    const neutral = neutralOf(schema)
     const shown = JSON.stringify({ schema, neutral })
     assert.doesNotMatch(neutral.notes.join(), /does not compile/, shown)
     assert.equal(neutral.inputSchema['type'], 'object', shown)
@@ -259,11 +260,8 @@ function namesOf(properties: Json | undefined): readonly string[] {
 }
 
 function reversed(value: Json): Json {
-  if (Array.isArray(value)) return value.map(reversed)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .toReversed()
-      .map(([key, child]) => [key, reversed(child as Json)]),
-  )
+  if (isList(value)) return value.map(reversed)
+  if (!isMap(value)) return value
+  const entries = Object.entries(value).toReversed()
+  return Object.fromEntries(entries.map(([key, child]) => [key, reversed(child)] as const))
 }
