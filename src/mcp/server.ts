@@ -93,7 +93,8 @@ const COMMON: ServerOptions = {
 }
 
 const ERA_OPTIONS: Readonly<Record<'legacy' | 'modern', ServerOptions>> = {
-  legacy: { ...COMMON, capabilities: CAPABILITIES },
+  // Its clients may set a level of logging. What there is to tell is in transcripts, so none is ever too low.
+  legacy: { ...COMMON, capabilities: { ...CAPABILITIES, logging: {} } },
   modern: { ...COMMON, capabilities: { ...CAPABILITIES, extensions: { [TASKS_EXTENSION]: {} } } },
 }
 

@@ -6,6 +6,7 @@
  */
 import {
   CLIENT_CAPABILITIES_META_KEY,
+  MissingRequiredClientCapabilityError,
   ProtocolError,
   ProtocolErrorCode,
   type CallToolResult,
@@ -47,10 +48,15 @@ export interface TasksOptions {
 }
 
 const POLL_INTERVAL_MS = 2_000
+const NEEDED = { extensions: { [TASKS_EXTENSION]: {} } }
 
-/** @throws ProtocolError invalid params, for a thread that is not there. */
+/** @throws ProtocolError invalid params, for a thread that is not there; missing capability, for a client that did not offer the extension. */
 export function createTasks({ project, projectPath, answer }: TasksOptions): Tasks {
-  const threadOf = async (taskId: string): Promise<{ readonly open: McpProject; readonly row: ThreadRow }> => {
+  const threadOf = async (
+    taskId: string,
+    context: ServerContext,
+  ): Promise<{ readonly open: McpProject; readonly row: ThreadRow }> => {
+    if (!offersTasks(context)) throw new MissingRequiredClientCapabilityError({ requiredCapabilities: NEEDED })
     const open = await project()
     const row = rowOrNull(open, taskId)
     if (row === null) throw invalid(`There is no task ${taskId.slice(0, 128)}.`)
@@ -69,7 +75,7 @@ export function createTasks({ project, projectPath, answer }: TasksOptions): Tas
       return row === null ? null : { resultType: 'task', ...taskOf(row), status: 'working' }
     },
     async get({ taskId }, context) {
-      const { open, row } = await threadOf(taskId)
+      const { open, row } = await threadOf(taskId, context)
       const task = { resultType: 'complete', ...taskOf(row) }
       if (row.status === 'cancelled') return { ...task, status: 'cancelled' }
       if (isTerminal(row.status)) {
@@ -81,7 +87,7 @@ export function createTasks({ project, projectPath, answer }: TasksOptions): Tas
       return { ...task, status: 'input_required', inputRequests: canElicit(context) ? inputRequests(open, row) : {} }
     },
     async update({ taskId }, context) {
-      const { open, row } = await threadOf(taskId)
+      const { open, row } = await threadOf(taskId, context)
       if (!needsPerson(row.status, row.wait_reason)) return DONE
       const content = acceptedContent(context, waitKey(open, row))
       if (content === null) return DONE
@@ -90,7 +96,7 @@ export function createTasks({ project, projectPath, answer }: TasksOptions): Tas
       return DONE
     },
     async cancel({ taskId }, context) {
-      const { open, row } = await threadOf(taskId)
+      const { open, row } = await threadOf(taskId, context)
       if (isTerminal(row.status)) return DONE
       const cancelled = await run(open, context, {
         tool: 'cancel_thread',

@@ -159,3 +159,9 @@ test('a task that is not there is an error, and so are parameters without one', 
     for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel'])
       assert.equal(((await ask(method, params))['error'] as { code: number }).code, -32_602)
 })
+
+test('the methods of the extension are for clients that offer it', async () => {
+  const taskId = await taskOf('hello_kiwi', 'finish')
+  for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel'])
+    assert.equal(((await ask(method, { taskId }, {}))['error'] as { code: number }).code, -32_021)
+})
