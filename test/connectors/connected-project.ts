@@ -3,6 +3,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { operatorGrant } from '../../src/capabilities/gate/call-grant.ts'
 import { createSigningKeys } from '../../src/capabilities/keys/signing-keys.ts'
 import { createConnectors } from '../../src/connectors/connectors.ts'
 import type { ConnectorChange, Connectors } from '../../src/connectors/contract.ts'
@@ -46,6 +47,7 @@ export async function createConnectedProject(
   const http = createHttpPrimitive()
   const runtime = createRuntimePrimitive({ sandbox })
   const project: TestProject = await createTestProject({
+    authorize: async ({ chainRequires }) => ({ permitted: true, grant: operatorGrant(chainRequires) }),
     ...projectOptions,
     keys: { keyId: '', sign: async (message) => await signing().sign(message), trust: (...asked) => signing().trust(...asked) },
     primitives: [
@@ -91,7 +93,7 @@ export async function createConnectedProject(
       return id
     },
     run: async (id, run = {}) => (await connectors.run(id, { projectPath: root }, run)).changes,
-    files: async (name) => (await readdir(join(root, '.ai/tools/mcp', name)).catch(() => [])).toSorted(),
+    files: async (name) => (await readdir(join(root, '.ai/tools/mcp', name)).catch((): string[] => [])).toSorted(),
     read: async (path) => await readFile(join(root, path), 'utf8'),
   }
 }
