@@ -232,7 +232,7 @@ function addServiceVerbs(program: Command, on: On): void {
   const serve = program.command('serve').description('serve MCP over HTTP on loopback, to who holds the token')
   on(
     serve
-      .option('--port <number>', '0 for any that is free', wholeNumber, 7747)
+      .option('--port <number>', '0 for any that is free (default: that of the configuration, else 7747)', wholeNumber)
       .addOption(new Option('--host <address>', 'of the loopback').choices(['127.0.0.1', '::1']).default('127.0.0.1')),
     async (context, options: ServeOptions) => (await import('./verbs/serve.ts')).serve(context, options),
   )
@@ -273,7 +273,7 @@ type RunArguments = [directive: string, message: string | undefined, options: { 
 type ResumeOptions = { message?: string; addUsd?: number; addTurns?: number }
 type SearchOptions = { type?: ItemType; source?: 'project' | 'user' | 'system' | 'all'; limit?: number }
 type LoadOptions = { source?: 'project' | 'user' | 'system' | 'all'; to?: 'project' | 'user' }
-type ServeOptions = { port: number; host: '127.0.0.1' | '::1' }
+type ServeOptions = { port?: number; host: '127.0.0.1' | '::1' }
 type ExecuteOptions = { param: string[]; params?: string }
 
 const ITEM_TYPES: readonly ItemType[] = ['directive', 'tool', 'knowledge']

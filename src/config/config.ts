@@ -35,6 +35,8 @@ export interface ResolvedConfig {
   readonly sandbox: SandboxMode
   /** Whether MCP clients may use `sign`; one file that says no is enough. */
   readonly mcp: { readonly allowSign: boolean }
+  /** Where `kiwi serve` listens on the loopback; 0 for any port that is free. */
+  readonly serve: { readonly port: number }
   /** What was found and not used, with what to do about it. */
   readonly warnings: readonly string[]
 }
@@ -85,6 +87,7 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
     secrets: { names: [...new Set(files.flatMap((file) => file.secrets?.names ?? []))] },
     sandbox: lastOf(files, (file) => file.sandbox) ?? 'bubblewrap',
     mcp: { allowSign: files.every((file) => file.mcp?.allow_sign !== false) },
+    serve: { port: lastOf(files, (file) => file.serve?.port) ?? 7747 },
     warnings: [...user.warnings, ...project.warnings],
   }
 }

@@ -72,6 +72,11 @@ export const CONFIG_SCHEMA: JsonObject = {
       additionalProperties: false,
       properties: { allow_sign: { type: 'boolean' } },
     },
+    serve: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { port: { type: 'integer', minimum: 0, maximum: 65_535 } },
+    },
     sandbox: { enum: ['bubblewrap', 'none'] },
   },
 }

@@ -68,6 +68,14 @@ describe('configuration', () => {
     assert.equal(resolve().mcp.allowSign, false)
   })
 
+  test('kiwi serve has a port of its own, which a file can change', async () => {
+    assert.equal(resolve().serve.port, 7747)
+    writeUser('serve: { port: 8080 }\n')
+    assert.equal(resolve().serve.port, 8080)
+    writeUser('serve: { port: 70000 }\n')
+    assert.throws(resolve, { code: 'CONFIG_VALIDATION_ERROR', message: /`serve\.port`/ })
+  })
+
   test('names of secrets of both files count, and the sandbox is on unless a file says otherwise', async () => {
     assert.deepEqual([resolve().secrets.names, resolve().sandbox], [[], 'bubblewrap'])
     writeUser('secrets: { names: [MINE, BOTH] }\nsandbox: none\n')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -166,6 +166,21 @@ test('a rotated token holds at once', async () => {
   token = readFileSync(started.tokenFile, 'utf8').trim()
   assert.deepEqual([await ask(old), await ask(token)], [401, 200])
   started.process.kill('SIGINT')
+  assert.equal((await finished(started.process)).code, 0)
+})
+
+test('a server whose configuration keeps sign from clients lists four tools', async (t) => {
+  const config = join(String(project.options.env?.['USER_SPACE']), 'config.yaml')
+  writeFileSync(config, 'mcp: { allow_sign: false }\n')
+  t.after(() => rmSync(config))
+  const started = await startServe()
+  const client = await connectClient(t, started.url, 'modern', token)
+  const { tools } = await client.listTools()
+  started.process.kill('SIGTERM')
+  assert.deepEqual(
+    tools.map(({ name }) => name),
+    ['search', 'load', 'execute', 'help'],
+  )
   assert.equal((await finished(started.process)).code, 0)
 })
 

@@ -4,14 +4,14 @@ import { relative } from 'node:path'
 import { createMcpServing } from '../../mcp/server.ts'
 import { type LoopbackAddress, serveMcpHttp } from '../../serve/http-server.ts'
 import { openServeToken, rotateServeToken } from '../../serve-token.ts'
-import { userSpaceOf } from '../../config/config.ts'
+import { resolveConfig, userSpaceOf } from '../../config/config.ts'
 import type { CliContext } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { packageVersion } from '../package-root.ts'
 import { projectsOnDemand } from '../projects-on-demand.ts'
 
 export interface ServeOptions {
-  readonly port: number
+  readonly port?: number
   readonly host: LoopbackAddress
 }
 
@@ -20,18 +20,21 @@ const CLOSE_GRACE_MS = 2000
 
 /** `kiwi serve`: until Ctrl-C or SIGTERM. The token is never printed, only where it is. */
 export async function serve(context: CliContext, { port, host }: ServeOptions): Promise<ExitCode> {
+  const config = resolveConfig(context)
+  for (const warning of config.warnings) context.output.talk(`warning: ${warning}`)
   const token = openServeToken(placeOf(context))
   const projects = projectsOnDemand(context)
   const serving = createMcpServing({
     projectPath: context.projectPath,
     version: packageVersion(),
+    signing: config.mcp.allowSign,
     open: (projectPath) => projects.open(projectPath),
   })
   // Before anybody can connect: a signal that comes early must not end the process half-way.
   const signal = context.interrupt()
   const server = await serveMcpHttp({
     serving,
-    port,
+    port: port ?? config.serve.port,
     host,
     token: () => token.current(),
     onError: (error) => context.output.talk(`kiwi serve: ${error.message.slice(0, MAX_LOGGED)}`),
@@ -66,7 +69,7 @@ function announce(
   { url, port, tokenFile }: { readonly url: string; readonly port: number; readonly tokenFile: string },
 ): void {
   if (output.json) return output.record({ url, port, token_file: tokenFile, project: projectPath }, () => url)
-  const shown = fromHome(tokenFile, env['HOME'] || homedir())
+  const shown = shellWord(tokenFile, env['HOME'] || homedir())
   for (const line of [
     `Serving MCP at ${url}`,
     `Clients need the header Authorization: Bearer TOKEN. The token is in ${shown}; give it to a client through its environment:`,
@@ -77,7 +80,9 @@ function announce(
     output.talk(line)
 }
 
-function fromHome(path: string, home: string): string {
+/** The path as a shell takes it, from home where it lies there. */
+function shellWord(path: string, home: string): string {
   const below = relative(home, path)
-  return below.startsWith('..') ? path : `~/${below}`
+  const shown = below.startsWith('..') ? path : `~/${below}`
+  return /^[\w~./-]+$/u.test(shown) ? shown : `'${path.replaceAll("'", String.raw`'\''`)}'`
 }
