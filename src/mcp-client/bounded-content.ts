@@ -56,7 +56,10 @@ export function firstText({ content }: McpToolValue): string | null {
 }
 
 interface Budget {
+  /** How much of it may be kept. */
   readonly text: (wanted: number) => number
+  /** Takes all of it or nothing. */
+  readonly fits: (wanted: number) => boolean
   readonly binary: (wanted: number) => boolean
 }
 
@@ -64,11 +67,15 @@ function createBudget({ textCharacters, binaryCharacters }: ContentCaps): Budget
   let text = textCharacters
   let binary = binaryCharacters
   return {
-    /** How much of it may be kept. */
     text(wanted) {
       const kept = Math.min(wanted, text)
       text -= kept
       return kept
+    },
+    fits(wanted) {
+      if (wanted > text) return false
+      text -= wanted
+      return true
     },
     binary(wanted) {
       if (wanted > binary) return false
@@ -111,13 +118,12 @@ function boundedText(text: string, budget: Budget): string {
 
 /** Names, media types and annotations beside the content. */
 function boundedRest(rest: JsonObject, budget: Budget): JsonObject {
-  const size = JSON.stringify(rest).length
-  return budget.text(size) === size ? rest : {}
+  return budget.fits(JSON.stringify(rest).length) ? rest : {}
 }
 
 function boundedOther(value: Json, budget: Budget): Json {
   const size = JSON.stringify(value).length
-  return budget.text(size) === size ? value : note(`a part of ${size} characters was left out`)
+  return budget.fits(size) ? value : note(`a part of ${size} characters was left out`)
 }
 
 function note(text: string): { readonly type: 'text'; readonly text: string } {
