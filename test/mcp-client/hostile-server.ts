@@ -21,6 +21,8 @@ export const MODES = [
   'progress_forever',
   'crash',
   'exit_first',
+  'exit_at_probe',
+  'silent_at_probe',
   'endless_pages',
   'cursor_loop',
   'many_tools',
@@ -37,6 +39,9 @@ export type Mode = (typeof MODES)[number]
 
 /** Where answers go: the output of the process, or the stream of one HTTP request. */
 interface Wire {
+  isOpen(): boolean
+  /** What goes to stderr, where there is one. */
+  log(text: string): Promise<void>
   send(message: unknown): void
   /** As it is, in pieces, each of which waits until the one before is taken. False when nobody takes it any more. */
   raw(text: string): Promise<boolean>
@@ -94,8 +99,11 @@ export function createHostileServer(mode: Mode): {
           serverInfo: { name: mode, version: '1' },
         })
       }
+      if (method === 'server/discover' && mode === 'exit_at_probe') return wire.die()
+      if (method === 'server/discover' && mode === 'silent_at_probe') return
       if (method === 'notifications/cancelled') cancelled.push(params?.requestId)
-      if (id === undefined) return
+      // A notification, or an answer to a request of ours.
+      if (id === undefined || method === undefined) return
       if (method === 'tools/list') return reply(list(params?.cursor))
       if (method !== 'tools/call') return wire.send({ jsonrpc: '2.0', id, error: { code: -32_601, message: 'no such method' } })
       const text = JSON.stringify(params?.arguments ?? {})
@@ -161,15 +169,16 @@ async function misbehave(mode: Mode, { id, token, result, wire }: Call): Promise
       wire.send({ jsonrpc: '2.0', method: 'notifications/tools/list_changed' })
       return wire.send(answer)
     case 'progress_forever':
-      for (let progress = 1; ; progress += 1) {
+      for (let progress = 1; wire.isOpen(); progress += 1) {
         wire.send({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: token, progress } })
         await new Promise((resolve) => setTimeout(resolve, 20))
       }
+      return
     case 'crash':
-      stderr.write('fatal: \u001B[2Jout of luck\n')
+      await wire.log('fatal: \u001B[2Jout of luck\n')
       return wire.die()
     case 'stderr_flood':
-      for (let sent = 0; sent < 100; sent += 1) await new Promise((resolve) => stderr.write(MEGABYTE, resolve))
+      for (let sent = 0; sent < 100; sent += 1) await wire.log(MEGABYTE)
       return wire.send(answer)
     default:
   }
@@ -220,6 +229,8 @@ function httpWire(response: http.ServerResponse, form: 'events' | 'json'): Wire 
   let inFrame = false
   const write = (text: string): boolean => !response.destroyed && !response.writableEnded && response.write(text)
   return {
+    isOpen: () => !response.destroyed,
+    log: () => Promise.resolve(),
     send(message) {
       if (form === 'json') return void (response.writableEnded || response.end(JSON.stringify(message)))
       write(`data: ${JSON.stringify(message)}\n\n`)
@@ -228,7 +239,7 @@ function httpWire(response: http.ServerResponse, form: 'events' | 'json'): Wire 
       const isFlowing = write(form === 'json' || inFrame ? text : `data: ${text}`)
       inFrame = true
       if (response.destroyed || response.writableEnded) return false
-      if (!isFlowing) await new Promise((resolve) => response.once('drain', resolve).once('close', resolve))
+      if (!isFlowing) await drained(response)
       return !response.destroyed && !response.writableEnded
     },
     endFrame() {
@@ -240,9 +251,19 @@ function httpWire(response: http.ServerResponse, form: 'events' | 'json'): Wire 
   }
 }
 
+async function drained(response: http.ServerResponse): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const done = (): void => resolve()
+  response.on('drain', done).on('close', done)
+  await promise
+  response.off('drain', done).off('close', done)
+}
+
 function serveStdio(mode: Mode): void {
   const server = createHostileServer(mode)
   const wire: Wire = {
+    isOpen: () => true,
+    log: async (text) => void (await new Promise((resolve) => stderr.write(text, resolve))),
     send: (message) => void stdout.write(`${JSON.stringify(message)}\n`),
     async raw(text) {
       if (!stdout.write(text)) await new Promise((resolve) => stdout.once('drain', resolve))

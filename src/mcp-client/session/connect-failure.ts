@@ -26,7 +26,7 @@ export function connectFailure(error: unknown, facts: ConnectFacts): McpFailure 
   if (own instanceof McpFailure) return ofSession(own, facts)
   if (error instanceof HandshakeTimeout || isTimeout(error, sdk)) return timeoutFailure(facts)
   if (sdk.SdkHttpError.isInstance(error)) return statusFailure(facts, error.status)
-  const how = quoted(error instanceof Error ? error.message : String(error))
+  const how = `${quoted(error instanceof Error ? error.message : String(error)).replace(/\.$/, '')}.`
   if (sdk.UnsupportedProtocolVersionError.isInstance(error) || isEraFailure(error, sdk) || /protocol version/i.test(how))
     return connectionFailure(facts, {
       cause: 'PROTOCOL_VERSION',
@@ -37,7 +37,7 @@ export function connectFailure(error: unknown, facts: ConnectFacts): McpFailure 
   if (sdk.ProtocolError.isInstance(error))
     return connectionFailure(facts, {
       cause: 'JSON_RPC_ERROR',
-      how: `it refused the handshake: ${how}.`,
+      how: `it refused the handshake: ${how}`,
       retryable: false,
       remediation: 'Set `era` to the protocol that it speaks (`legacy`, `modern`, `auto`), and check its configuration.',
       detail: { rpc_code: error.code },

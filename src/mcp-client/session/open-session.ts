@@ -83,7 +83,8 @@ async function connect(attempt: Attempt): Promise<McpSession> {
     },
   })
   const wire = openWire(target, sdk, { guard, maxMessageBytes, connectTimeoutMs: leftMs })
-  void wire.processEnded?.then((end) => ending.end(processFailure(name, end)))
+  // One that was closed says nothing: the client closes it when the handshake fails, and knows why.
+  void wire.processEnded?.then((end) => (end.endedBy === 'close' ? undefined : ending.end(processFailure(name, end))))
   const client = newClient(attempt, leftMs)
   const release = async (): Promise<void> => {
     await client.close().catch(() => undefined)
