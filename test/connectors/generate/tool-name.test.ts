@@ -72,6 +72,7 @@ test('a name that the server gives to two tools is skipped', () => {
   )
 })
 
+// Guard: `takenBy` in readName.
 test('threat row 32: an id that somebody else has is not taken', () => {
   const takenBy = (id: string) => (id === 'anthropic_messages' ? 'the shipped tool anthropic_messages' : null)
   const [messages, other] = toolNames(['messages', 'other'], { prefix: 'anthropic_', takenBy })
