@@ -7,6 +7,9 @@ import type { RankedItem } from './ranking.ts'
 
 const DEFAULT_LIMIT = 10
 const MAX_LIMIT = 100
+/** Answers that are kept while nothing changes: agents of one project ask alike. */
+const MAX_ANSWERS = 200
+const MAX_KEPT_QUERY_CHARS = 300
 
 export interface SearchIndexOptions {
   /** A private file that keeps the index between processes; null keeps it in memory. A file that cannot be used is rebuilt. */
@@ -40,12 +43,14 @@ export function createSearchIndex(options: SearchIndexOptions): SearchIndex {
   const ranking = createRanking(database)
   let seenRevision: number | null = null
   let running: Promise<void> = Promise.resolve()
+  const answers = new Map<string, readonly SearchHit[]>()
   return {
     refresh(store) {
       const update = async (): Promise<void> => {
         const revision = await store.revision()
         if (revision === seenRevision) return
         await writer.update(store)
+        answers.clear()
         seenRevision = revision
       }
       // One at a time: two would parse the same files twice.
@@ -59,7 +64,15 @@ export function createSearchIndex(options: SearchIndexOptions): SearchIndex {
         space: source === undefined || source === 'all' ? null : source,
         limit: clampLimit(limit),
       }
-      return query.trim() === '' ? ranking.all(filter) : ranking.best(query, filter)
+      const key = JSON.stringify([query, filter])
+      const known = answers.get(key)
+      if (known !== undefined) return known
+      const hits = query.trim() === '' ? ranking.all(filter) : ranking.best(query, filter)
+      if (query.length > MAX_KEPT_QUERY_CHARS) return hits
+      // The oldest answer makes room.
+      if (answers.size >= MAX_ANSWERS) answers.delete(answers.keys().next().value ?? '')
+      answers.set(key, hits)
+      return hits
     },
     close: () => database.close(),
   }
