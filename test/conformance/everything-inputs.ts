@@ -7,12 +7,11 @@ import {
   type CallToolResult,
   type InputRequest,
   type InputRequiredResult,
-  type McpServer,
   type RequestStateCodec,
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { capabilitiesOf } from './client-capabilities.ts'
-import { text } from './everything-content.ts'
+import { type FixtureTool, text } from './fixture-tools.ts'
 
 /** What travels through the client and back, signed. */
 export interface InputState {
@@ -21,19 +20,19 @@ export interface InputState {
 
 type Answer = CallToolResult | InputRequiredResult
 
-export function addInputTools(mcp: McpServer, codec: RequestStateCodec<InputState>): void {
-  const add = (name: string, answer: (context: ServerContext) => Answer | Promise<Answer>): void => {
-    mcp.registerTool(name, { description: 'Needs something of the client first' }, answer)
-  }
-  add('test_input_required_result_elicitation', askForName)
-  add('test_streaming_elicitation', askForName)
-  add('test_input_required_result_sampling', askForCapital)
-  add('test_input_required_result_list_roots', askForRoots)
-  add('test_input_required_result_request_state', (context) => confirmWithState(context, codec))
-  add('test_input_required_result_tampered_state', (context) => confirmWithState(context, codec))
-  add('test_input_required_result_multiple_inputs', (context) => askForEverything(context, codec))
-  add('test_input_required_result_multi_round', (context) => askTwice(context, codec))
-  add('test_input_required_result_capabilities', askForWhatIsOffered)
+export function inputTools(codec: RequestStateCodec<InputState>): readonly FixtureTool[] {
+  const tool = (name: string, call: FixtureTool['call']): FixtureTool => ({ name, description: 'Asks the client first', call })
+  return [
+    tool('test_input_required_result_elicitation', askForName),
+    tool('test_streaming_elicitation', askForName),
+    tool('test_input_required_result_sampling', askForCapital),
+    tool('test_input_required_result_list_roots', askForRoots),
+    tool('test_input_required_result_request_state', (context) => confirmWithState(context, codec)),
+    tool('test_input_required_result_tampered_state', (context) => confirmWithState(context, codec)),
+    tool('test_input_required_result_multiple_inputs', (context) => askForEverything(context, codec)),
+    tool('test_input_required_result_multi_round', (context) => askTwice(context, codec)),
+    tool('test_input_required_result_capabilities', askForWhatIsOffered),
+  ]
 }
 
 export const NAME_SCHEMA = fromJsonSchema<{ name: string }>({

@@ -1,51 +1,47 @@
 /** Tools of the 2025 era, whose server asks its client in the middle of a call. */
-import { fromJsonSchema, type ElicitRequestFormParams, type McpServer, type ServerContext } from '@modelcontextprotocol/server'
-import { text } from './everything-content.ts'
+import type { CallToolResult, ElicitRequestFormParams, ServerContext } from '@modelcontextprotocol/server'
+import { type FixtureTool, text } from './fixture-tools.ts'
 
-export function addLegacyTools(mcp: McpServer): void {
-  mcp.registerTool(
-    'test_sampling',
-    { description: 'Asks the model of the client', inputSchema: PROMPT },
-    async ({ prompt }, context) => {
-      const answered = await context.mcpReq.requestSampling({
-        messages: [{ role: 'user', content: { type: 'text', text: prompt } }],
-        maxTokens: 100,
-      })
-      return text(`LLM response: ${JSON.stringify(answered.content)}`)
+export function legacyTools(): readonly FixtureTool[] {
+  return [
+    {
+      name: 'test_sampling',
+      description: 'Asks the model of the client',
+      inputSchema: { type: 'object', properties: { prompt: { type: 'string' } }, required: ['prompt'] },
+      call: async (context, { prompt }) => {
+        const answered = await context.mcpReq.requestSampling({
+          messages: [{ role: 'user', content: { type: 'text', text: String(prompt) } }],
+          maxTokens: 100,
+        })
+        return text(`LLM response: ${JSON.stringify(answered.content)}`)
+      },
     },
-  )
-  mcp.registerTool('test_elicitation', { description: 'Asks the user', inputSchema: MESSAGE }, async ({ message }, context) =>
-    text(`User response: ${await elicit(context, message, { properties: USER, required: ['username', 'email'] })}`),
-  )
-  mcp.registerTool('test_elicitation_sep1034_defaults', { description: 'Asks with defaults' }, async (context) =>
-    text(`Elicitation completed: ${await elicit(context, 'Please check these', { properties: DEFAULTS })}`),
-  )
-  mcp.registerTool('test_elicitation_sep1330_enums', { description: 'Asks to choose' }, async (context) =>
-    text(`Elicitation completed: ${await elicit(context, 'Please choose', { properties: CHOICES })}`),
-  )
+    {
+      name: 'test_elicitation',
+      description: 'Asks the user',
+      inputSchema: { type: 'object', properties: { message: { type: 'string' } }, required: ['message'] },
+      call: (context, { message }) => elicit(context, String(message), { properties: USER, required: ['username', 'email'] }),
+    },
+    {
+      name: 'test_elicitation_sep1034_defaults',
+      description: 'Asks with defaults',
+      call: (context) => elicit(context, 'Please check these', { properties: DEFAULTS }),
+    },
+    {
+      name: 'test_elicitation_sep1330_enums',
+      description: 'Asks to choose',
+      call: (context) => elicit(context, 'Please choose', { properties: CHOICES }),
+    },
+  ]
 }
 
 type FormSchema = ElicitRequestFormParams['requestedSchema']
+type Form = Pick<FormSchema, 'properties' | 'required'>
 
-async function elicit(
-  context: ServerContext,
-  message: string,
-  form: Pick<FormSchema, 'properties' | 'required'>,
-): Promise<string> {
+async function elicit(context: ServerContext, message: string, form: Form): Promise<CallToolResult> {
   const { action, content } = await context.mcpReq.elicitInput({ message, requestedSchema: { type: 'object', ...form } })
-  return `action=${action}, content=${JSON.stringify(content)}`
+  return text(`Elicitation completed: action=${action}, content=${JSON.stringify(content)}`)
 }
-
-const PROMPT = fromJsonSchema<{ prompt: string }>({
-  type: 'object',
-  properties: { prompt: { type: 'string', description: 'What to ask' } },
-  required: ['prompt'],
-})
-const MESSAGE = fromJsonSchema<{ message: string }>({
-  type: 'object',
-  properties: { message: { type: 'string', description: 'What to show' } },
-  required: ['message'],
-})
 
 const USER: FormSchema['properties'] = {
   username: { type: 'string', description: "User's response" },

@@ -10,12 +10,12 @@ import {
   ProtocolErrorCode,
   type CallToolResult,
   type InputRequest,
-  type McpServer,
   type RequestStateCodec,
+  type Server,
   type ServerContext,
 } from '@modelcontextprotocol/server'
 import { capabilitiesOf } from './client-capabilities.ts'
-import { text } from './everything-content.ts'
+import { type FixtureTool, text } from './fixture-tools.ts'
 import { NAME_SCHEMA, nameRequest, type InputState } from './everything-inputs.ts'
 
 export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks'
@@ -144,59 +144,85 @@ interface TaskTools {
   readonly codec: RequestStateCodec<InputState>
 }
 
-export function addTaskTools(mcp: McpServer, { tasks, codec }: TaskTools): void {
-  mcp.registerTool('greet', { description: 'Greets at once', inputSchema: NAME_SCHEMA }, ({ name }) => text(`Hello, ${name}!`))
-  mcp.registerTool('slow_compute', { description: 'Takes its time', inputSchema: SECONDS }, ({ seconds }, context) => {
-    const work: Work = async ({ signal }) => {
-      await delay(seconds * 1000, undefined, { signal })
-      return text(`Computed for ${seconds} seconds.`)
-    }
-    return hasTasks(context) ? tasks.start(work) : work({ signal: context.mcpReq.signal, ask: async () => undefined })
-  })
-  const addJob = (name: string, work: Work): void => {
-    mcp.registerTool(name, { description: 'Runs as a task' }, (context) => {
+export function taskTools({ tasks, codec }: TaskTools): readonly FixtureTool[] {
+  const job = (name: string, work: Work): FixtureTool => ({
+    name,
+    description: 'Runs as a task',
+    call(context) {
       requireTasks(context)
       return tasks.start(work)
-    })
-  }
-  addJob('failing_job', async ({ signal }) => {
-    await delay(FAILING_MS, undefined, { signal })
-    return { ...text('The job failed, as it always does.'), isError: true }
+    },
   })
-  addJob('protocol_error_job', async ({ signal }) => {
-    await delay(FAILING_MS, undefined, { signal })
-    throw new ProtocolError(ProtocolErrorCode.InternalError, 'The job broke the protocol.')
-  })
-  addJob('confirm_delete', async ({ ask }) => {
-    await ask({ [randomUUID()]: confirmRequest() })
-    return text('It is deleted.')
-  })
-  addJob('multi_input', async ({ ask }) => {
-    await ask({ [randomUUID()]: nameRequest(), [randomUUID()]: confirmRequest() })
-    return text('Both are answered.')
-  })
-  mcp.registerTool('test_tool_with_task', { description: 'Asks, then runs as a task' }, async (context) => {
-    requireTasks(context)
-    const given = acceptedContent(context.mcpReq.inputResponses, 'user_name', NAME_SCHEMA)
-    if (given !== undefined) return tasks.start(async () => text(`Done for ${given.name}.`))
-    return inputRequired({ inputRequests: { user_name: nameRequest() }, requestState: await codec.mint({ step: 1 }) })
-  })
-  answerAboutTasks(mcp, tasks)
+  return [
+    {
+      name: 'greet',
+      description: 'Greets at once',
+      inputSchema: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] },
+      call: (_, { name }) => text(`Hello, ${String(name)}!`),
+    },
+    {
+      name: 'slow_compute',
+      description: 'Takes its time',
+      inputSchema: {
+        type: 'object',
+        properties: { seconds: { type: 'number', minimum: 0, maximum: 60 }, label: { type: 'string' } },
+        required: ['seconds'],
+      },
+      call(context, { seconds }) {
+        const work = computing(Number(seconds))
+        return hasTasks(context) ? tasks.start(work) : work({ signal: context.mcpReq.signal, ask: async () => undefined })
+      },
+    },
+    job('failing_job', async ({ signal }) => {
+      await delay(FAILING_MS, undefined, { signal })
+      return { ...text('The job failed, as it always does.'), isError: true }
+    }),
+    job('protocol_error_job', async ({ signal }) => {
+      await delay(FAILING_MS, undefined, { signal })
+      throw new ProtocolError(ProtocolErrorCode.InternalError, 'The job broke the protocol.')
+    }),
+    job('confirm_delete', async ({ ask }) => {
+      await ask({ [randomUUID()]: confirmRequest() })
+      return text('It is deleted.')
+    }),
+    job('multi_input', async ({ ask }) => {
+      await ask({ [randomUUID()]: nameRequest(), [randomUUID()]: confirmRequest() })
+      return text('Both are answered.')
+    }),
+    {
+      name: 'test_tool_with_task',
+      description: 'Asks, then runs as a task',
+      async call(context) {
+        requireTasks(context)
+        const given = acceptedContent(context.mcpReq.inputResponses, 'user_name', NAME_SCHEMA)
+        if (given !== undefined) return tasks.start(async () => text(`Done for ${given.name}.`))
+        return inputRequired({ inputRequests: { user_name: nameRequest() }, requestState: await codec.mint({ step: 1 }) })
+      },
+    },
+  ]
 }
 
-function answerAboutTasks(mcp: McpServer, tasks: TaskStore): void {
-  const answer = (method: string, reply: (params: TaskParams) => Readonly<Record<string, unknown>>): void => {
-    mcp.server.setRequestHandler(method, { params: TASK_PARAMS }, async (params, context) => {
+function computing(seconds: number): Work {
+  return async ({ signal }) => {
+    await delay(seconds * 1000, undefined, { signal })
+    return text(`Computed for ${seconds} seconds.`)
+  }
+}
+
+export function serveTasks(server: Server, tasks: TaskStore): void {
+  const answer = (method: string, reply: (taskId: string, context: ServerContext) => object): void => {
+    server.setRequestHandler(method, { params: TASK_PARAMS }, async ({ taskId }, context) => {
       requireTasks(context)
-      return { resultType: 'complete', ...reply(params) }
+      return { resultType: 'complete', ...reply(taskId, context) }
     })
   }
-  answer('tasks/get', ({ taskId }) => tasks.shown(taskId))
-  answer('tasks/update', ({ taskId, inputResponses = {} }) => {
-    tasks.answer(taskId, inputResponses)
+  answer('tasks/get', (taskId) => tasks.shown(taskId))
+  answer('tasks/update', (taskId, context) => {
+    // The library takes them out of the parameters, for methods of extensions too.
+    tasks.answer(taskId, context.mcpReq.inputResponses ?? {})
     return {}
   })
-  answer('tasks/cancel', ({ taskId }) => {
+  answer('tasks/cancel', (taskId) => {
     tasks.cancel(taskId)
     return {}
   })
@@ -218,18 +244,8 @@ function confirmRequest(): InputRequest {
   })
 }
 
-interface TaskParams {
-  readonly taskId: string
-  readonly inputResponses?: InputResponses
-}
-
-const TASK_PARAMS = fromJsonSchema<TaskParams>({
+const TASK_PARAMS = fromJsonSchema<{ taskId: string }>({
   type: 'object',
-  properties: { taskId: { type: 'string' }, inputResponses: { type: 'object' } },
+  properties: { taskId: { type: 'string' } },
   required: ['taskId'],
-})
-const SECONDS = fromJsonSchema<{ seconds: number }>({
-  type: 'object',
-  properties: { seconds: { type: 'number', minimum: 0, maximum: 60 }, label: { type: 'string' } },
-  required: ['seconds'],
 })
