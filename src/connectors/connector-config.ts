@@ -203,7 +203,10 @@ function readOutputDir(server: string, fields: ConfigFields): string {
 }
 
 function readPrefix(server: string, fields: ConfigFields): string {
-  const prefix = fields.text('tool_prefix') ?? `${server}_`
+  const given = fields.text('tool_prefix')
+  const prefix = given ?? `${server}_`
+  // What is wrong with the name of the server is said of that.
+  if (given === null) return prefix
   if (!prefix.startsWith(`${server}_`))
     fields.wrong('tool_prefix', `must begin with "${server}_", for which its key is trusted`, prefix)
   else if (!PREFIX.test(prefix))

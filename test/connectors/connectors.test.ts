@@ -3,6 +3,9 @@ import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, renameSync, st
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { operatorGrant } from '../../src/capabilities/gate/call-grant.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { readConnectorConfig } from '../../src/connectors/connector-config.ts'
+import { applyEffects } from '../../src/connectors/generated-files.ts'
 import { errorOf, valueOf } from '../kernel/project.ts'
 import { type ConnectedProject, createConnectedProject, failureOf, outcomes, overwrite } from './connected-project.ts'
 import { type StandIn, type StandInTool, startStandIn } from './stand-in-server.ts'
@@ -273,7 +276,7 @@ test('a file with another hard link is not replaced', async (t) => {
   assert.match(changes[0]?.reason ?? '', /hard link/)
 })
 
-test('runs of one connector wait for each other, and give up after a time', async (t) => {
+test('runs of one connector wait for each other', async (t) => {
   const { project, id } = await connected(t)
   const runs = await Promise.all([project.run(id), project.run(id), project.run(id)])
   assert.deepEqual(runs.map((changes) => outcomes(changes)[0] ?? '').toSorted(), [
@@ -281,6 +284,50 @@ test('runs of one connector wait for each other, and give up after a time', asyn
     'query unchanged',
     'query unchanged',
   ])
+})
+
+test('a run that waits too long for another one gives up', async (t) => {
+  const server = await startStandIn([QUERY])
+  t.after(async () => await server[Symbol.asyncDispose]())
+  const project = await createConnectedProject(t, { lockWaitMs: 50 })
+  const id = await project.connector('db', { mcp_url: server.url })
+  const held = Promise.withResolvers<void>()
+  server.hold = held.promise
+  const first = project.run(id)
+  while (server.authorizations.length === 0) await nextTurn()
+  const { code, context } = await failureOf(project.run(id))
+  assert.deepEqual([code, context.retryable], ['TIMEOUT', true])
+  held.resolve()
+  assert.deepEqual(outcomes(await first), ['query created'])
+})
+
+test('a run that is cancelled while the server thinks writes nothing', async (t) => {
+  const { project, server, id } = await connected(t)
+  server.hold = new Promise(() => undefined)
+  const controller = new AbortController()
+  const cancelled = project.connectors.run(id, { projectPath: project.root, signal: controller.signal })
+  while (server.authorizations.length === 0) await nextTurn()
+  controller.abort()
+  assert.equal((await failureOf(cancelled)).code, 'ABORTED')
+  assert.deepEqual(await project.files('db'), ['db_connector.yaml'])
+})
+
+test('a file that changes after it was looked at is left as it is', async (t) => {
+  const { project } = await connected(t)
+  const connector = readConnectorConfig('db_connector', { mcp_url: 'https://example.org/mcp' })
+  const bytes = Buffer.from('ours')
+  await overwrite(project, '.ai/tools/mcp/db/db_a.yaml', 'edited')
+  await overwrite(project, '.ai/tools/mcp/db/db_b.yaml', 'edited')
+  const refused = await applyEffects(project.root, connector, [
+    { kind: 'write', toolId: 'db_a', bytes, before: Buffer.from('before') },
+    { kind: 'remove', toolId: 'db_b', before: Buffer.from('before') },
+    { kind: 'write', toolId: 'db_b', bytes, before: null },
+    { kind: 'write', toolId: 'db_c', bytes, before: null },
+  ])
+  assert.deepEqual([...refused.keys()], ['db_a', 'db_b'])
+  assert.deepEqual(await project.files('db'), ['db_a.yaml', 'db_b.yaml', 'db_c.yaml', 'db_connector.yaml'])
+  assert.equal(await project.read('.ai/tools/mcp/db/db_a.yaml'), 'edited')
+  assert.equal(await project.read('.ai/tools/mcp/db/db_b.yaml'), 'edited')
 })
 
 test('a run that is cancelled writes nothing', async (t) => {

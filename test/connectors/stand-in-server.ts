@@ -17,6 +17,8 @@ export interface StandIn extends AsyncDisposable {
   tools: readonly StandInTool[]
   /** Answered instead, for so many requests. */
   refuse: { readonly status: number; times: number } | null
+  /** What every list of tools waits for. */
+  hold: Promise<void>
   /** `authorization` of every request, in order. */
   readonly authorizations: readonly (string | undefined)[]
   /** Names of the tools that were called. */
@@ -28,12 +30,15 @@ export async function startStandIn(tools: readonly StandInTool[], options: { rea
   const calls: string[] = []
   const handler = createMcpHandler(() => {
     const server = new Server({ name: 'stand-in', version: '1.0.0' }, { capabilities: { tools: {} } })
-    server.setRequestHandler('tools/list', () => ({
-      tools: standIn.tools.map(({ inputSchema, ...tool }) => ({
-        inputSchema: { type: 'object' as const, ...inputSchema },
-        ...tool,
-      })),
-    }))
+    server.setRequestHandler('tools/list', async () => {
+      await standIn.hold
+      return {
+        tools: standIn.tools.map(({ inputSchema, ...tool }) => ({
+          inputSchema: { type: 'object' as const, ...inputSchema },
+          ...tool,
+        })),
+      }
+    })
     server.setRequestHandler('tools/call', ({ params }) => {
       calls.push(params.name)
       return { content: [{ type: 'text' as const, text: JSON.stringify({ name: params.name, arguments: params.arguments }) }] }
@@ -61,6 +66,7 @@ export async function startStandIn(tools: readonly StandInTool[], options: { rea
     url: `http://127.0.0.1:${address.port}/mcp`,
     tools,
     refuse: null,
+    hold: Promise.resolve(),
     authorizations,
     calls,
     async [Symbol.asyncDispose]() {
