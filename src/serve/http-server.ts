@@ -50,8 +50,10 @@ export async function serveMcpHttp(options: McpHttpOptions): Promise<McpHttpServ
   const state = { isClosing: false }
   const unfinished = new Set<Promise<unknown>>()
   const server = createHttpServer(limits, (request, response) => {
-    const finished = once(response, 'close').finally(() => unfinished.delete(finished))
+    const finished = new Promise<void>((resolve) => response.once('close', resolve))
     unfinished.add(finished)
+    response.once('close', () => unfinished.delete(finished))
+    response.on('error', onError)
     const refusal = state.isClosing ? CLOSING : refusalOf(request, token, onError)
     if (refusal === null) void endpoint.handle(request, response)
     else refuse(request, response, refusal)

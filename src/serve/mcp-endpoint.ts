@@ -38,7 +38,8 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
   const post = async (incoming: IncomingMessage, response: ServerResponse): Promise<Response | Refusal | null> => {
     if (!isJsonContentType(incoming.headers['content-type'])) return NOT_JSON_TYPE
     const reading = await readJsonBody(incoming, limits.maxBodyBytes)
-    if (reading.kind === 'gone') return null
+    // Nothing that follows waits for the outside before a place is taken, so the closing of the response is not missed.
+    if (reading.kind === 'gone' || response.destroyed) return null
     if (reading.kind === 'too_large') return tooLarge(limits)
     if (reading.kind === 'not_json') return NOT_JSON
     const { value: body } = reading
@@ -52,7 +53,8 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
   }
   const answer = (incoming: IncomingMessage, response: ServerResponse): Promise<Response | Refusal | null> => {
     if (incoming.method === 'POST') return post(incoming, response)
-    if (incoming.method === 'GET' || incoming.method === 'DELETE') return sessions.other(toWebRequest(incoming, response))
+    if (incoming.method === 'GET' || incoming.method === 'DELETE')
+      return sessions.other(toWebRequest(incoming, response), response)
     return Promise.resolve(WRONG_METHOD)
   }
   return {

@@ -6,6 +6,7 @@
  * S2. A session is busy while a call runs or a stream is open. Only sessions that are not busy are ended for others.
  */
 import { randomUUID } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import {
   isInitializeRequest,
   isJSONRPCErrorResponse,
@@ -23,8 +24,8 @@ import type { Refusal } from './refusal.ts'
 export interface McpSessions {
   /** One POST of this era, with its parsed body. */
   post(request: Request, body: unknown): Promise<Response | Refusal>
-  /** GET (the stream of the session) and DELETE. */
-  other(request: Request): Promise<Response | Refusal>
+  /** GET (the stream of the session) and DELETE. `response` is what the answer will go to: while it is open, so is the stream. */
+  other(request: Request, response: ServerResponse): Promise<Response | Refusal>
   close(): Promise<void>
 }
 
@@ -33,7 +34,7 @@ interface Session {
   readonly transport: WebStandardStreamableHTTPServerTransport
   /** Calls that have no answer yet (S1), with what ends their counting. */
   readonly calls: Map<RequestId, Call>
-  /** Streams of GET that are open. */
+  /** GET and DELETE that are not finished. */
   streams: number
   usedAtMs: number
 }
@@ -94,11 +95,15 @@ export function createMcpSessions(options: McpSessionsOptions): McpSessions {
       if (session.transport.sessionId === undefined) end(session, options)
       return answered
     },
-    async other(request) {
+    async other(request, response) {
       const session = find(request)
       if ('status' in session) return session
-      const answered = await session.transport.handleRequest(request)
-      return request.method === 'GET' && answered.ok ? counted(answered, session) : answered
+      session.streams += 1
+      response.once('close', () => {
+        session.streams -= 1
+        session.usedAtMs = performance.now()
+      })
+      return session.transport.handleRequest(request)
     },
     async close() {
       clearInterval(sweeping)
@@ -197,29 +202,6 @@ function settle(session: Session, id: RequestId): void {
   session.calls.get(id)?.settle()
   session.calls.delete(id)
   session.usedAtMs = performance.now()
-}
-
-/** The same stream, counted as open until it ends (S2). */
-function counted(answered: Response, session: Session): Response {
-  session.streams += 1
-  const done = (): void => {
-    session.streams -= 1
-    session.usedAtMs = performance.now()
-  }
-  const reader = answered.body?.getReader()
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const piece = await reader?.read()
-      if (piece !== undefined && !piece.done) return controller.enqueue(piece.value)
-      done()
-      controller.close()
-    },
-    async cancel(reason) {
-      done()
-      await reader?.cancel(reason)
-    },
-  })
-  return new Response(body, { status: answered.status, headers: answered.headers })
 }
 
 function isBusy(session: Session): boolean {

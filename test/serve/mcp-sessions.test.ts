@@ -187,6 +187,37 @@ test('an id that is used twice at once is refused, and the first call is not dis
   assert.equal((await first).status, 200)
 })
 
+test('clients that hang up at any moment leave no place taken and no session behind', async (t) => {
+  const { port, url } = await serveFixture(t, { limits: { maxCalls: 2, maxSessions: 2, sessionIdleMs: 50, sessionSpareMs: 0 } })
+  const meta = {
+    'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+    'io.modelcontextprotocol/clientCapabilities': {},
+    'io.modelcontextprotocol/clientInfo': { name: 'raw', version: '1' },
+  }
+  const modern = JSON.stringify({
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: { name: 'hang', arguments: {}, _meta: meta },
+  })
+  const modernHeaders = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'tools/call', 'mcp-name': 'hang' }
+  const hangUps = Array.from({ length: 100 }, (_, index) => {
+    const isModern = index % 2 === 0
+    const body = isModern ? modern : INITIALIZE
+    const headers = { host: `localhost:${port}`, ...JSON_HEADERS, ...(isModern ? modernHeaders : {}) }
+    const request = httpRequest({ port, path: '/mcp', method: 'POST', headers, agent: false })
+    request.on('error', () => undefined)
+    request.end(body, () => setTimeout(() => request.destroy(), index % 10))
+    return new Promise((resolve) => request.once('close', resolve))
+  })
+  await Promise.all(hangUps)
+  for (const era of ['modern', 'legacy'] as const)
+    await eventually(async () => {
+      const client = await connectClient(t, url, era).catch(() => null)
+      return client !== null && succeeds(client.callTool({ name: 'echo', arguments: {} }))
+    }, `a client of the ${era} era is served`)
+})
+
 test('a batch counts as many calls as it has requests', async (t) => {
   const { port } = await serveFixture(t, { limits: { maxCalls: 4 } })
   const session = await openSession(port)
