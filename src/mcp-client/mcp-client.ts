@@ -57,7 +57,8 @@ export function createMcpClient(options: McpClientOptions): McpClient {
     })
   }
 
-  const callIt = async (call: RpcCall, kind: 'http' | 'stdio'): Promise<RpcOutcome> => {
+  const callIt = async (given: RpcCall, kind: 'http' | 'stdio'): Promise<RpcOutcome> => {
+    const call = withAnswerableGrant(given)
     try {
       const config = withProgram(readMcpConfig(call.config, kind), call)
       const sent = { began: false }
@@ -88,6 +89,20 @@ export function createMcpClient(options: McpClientOptions): McpClient {
 interface OpenGiven {
   readonly signal: AbortSignal
   readonly connectTimeoutMs: number
+}
+
+/** A session outlives its calls, and may outlive what its grant asks: a grant that cannot be asked any more holds no more. */
+function withAnswerableGrant(call: RpcCall): RpcCall {
+  const grant = call.context.__grant
+  if (grant === undefined) return call
+  const isLive = (): boolean => {
+    try {
+      return grant.isLive()
+    } catch {
+      return false
+    }
+  }
+  return { ...call, context: { ...call.context, __grant: { ...grant, isLive } } }
 }
 
 async function openLazily(request: OpenSessionRequest): Promise<McpSession> {

@@ -235,6 +235,20 @@ test('a thread that may act no more loses its server, and is told why', async (t
   assert.equal(await sessions[0]?.ended, null)
 })
 
+test('a grant that cannot be asked any more holds no more', async (t) => {
+  const project = await projectWithServer(t)
+  const { stdio, sessions } = testClient(t, { sweepMs: 5 })
+  let isClosed = false
+  const isLive = (): boolean => {
+    if (isClosed) throw new Error('the registry is closed')
+    return true
+  }
+  const grant: Grant = { ...OPERATOR, id: 'thread', threadId: 'one', isLive }
+  textOf(await stdio(hostile('good'), { ...ITS_PROGRAM, ...callTool('echo') }, { projectPath: project, grant }))
+  isClosed = true
+  assert.notEqual(await sessions[0]?.ended, undefined)
+})
+
 test('arguments of somebody else’s tool are arguments, whatever they are called', async (t) => {
   const project = await projectWithServer(t)
   const { stdio } = testClient(t)

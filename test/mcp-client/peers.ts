@@ -92,9 +92,12 @@ export const PROGRAM = { program: ['node_modules'] } as const
 export async function projectWithServer(t: TestContext): Promise<string> {
   const path = await realpath(await mkdtemp(join(tmpdir(), 'kiwi-mcp-client-')))
   t.after(async () => await rm(path, { recursive: true, force: true }))
-  const source = await readFile(join(import.meta.dirname, 'hostile-server.ts'), 'utf8')
-  await writeFile(join(path, 'hostile-server.mjs'), stripTypeScriptTypes(source))
+  await writeFile(join(path, 'hostile-server.mjs'), await hostileServerText())
   return path
+}
+
+export async function hostileServerText(): Promise<string> {
+  return stripTypeScriptTypes(await readFile(join(import.meta.dirname, 'hostile-server.ts'), 'utf8'))
 }
 
 export interface Peer {
@@ -141,7 +144,8 @@ export async function startPeer(t: TestContext, port = 0): Promise<Peer> {
           calls.push('aborted')
           resolve()
         })
-        watchers = watchers.filter((watcher) => held.length < watcher.count || void watcher.resolve())
+        for (const watcher of watchers.filter(({ count }) => held.length >= count)) watcher.resolve()
+        watchers = watchers.filter(({ count }) => held.length < count)
       })
       return { content: [{ type: 'text', text: 'waited' }] }
     })
