@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { createKiwi, type Kiwi } from '../../src/compose.ts'
 import type { ScenarioFunction } from '../../src/scripted-model/scenario.ts'
 import type { Finished } from '../cli/kiwi-process.ts'
 import { createScriptedProject, type ScriptedProject } from '../cli/scripted-project.ts'
@@ -25,16 +26,19 @@ const doesWhatItIsTold: ScenarioFunction = ({ firstUserText, results }) => {
 }
 
 let project: ScriptedProject
+let kiwi: Kiwi
 let remote: { readonly url: string; stop(): Promise<void> }
 
 before(async () => {
   project = await createScriptedProject(doesWhatItIsTold)
+  kiwi = createKiwi({ projectPath: project.path, env: project.options.env ?? {} })
   for (const name of SERVERS) installInto(project.path, `@modelcontextprotocol/server-${name}`)
   mkdirSync(join(project.path, 'notes'))
   writeFileSync(join(project.path, 'notes', 'plan.txt'), 'Ship the release on Friday.\n')
   remote = await startRemote()
 })
 after(async () => {
+  await kiwi.close()
   await remote.stop()
   await project.close()
 })
@@ -98,9 +102,17 @@ async function directive(name: string, permissions: string): Promise<void> {
 }
 
 /** What a thread of the directive got for one call: the last words of its model. */
-async function asks(name: string, item_id: string, parameters: object = {}): Promise<string> {
-  const { stdout, stderr } = await project.run('run', name, `CALL ${JSON.stringify({ item_id, parameters })} END`)
-  return `${stdout}${stderr}`
+async function asks(directive_name: string, item_id: string, parameters: object = {}): Promise<string> {
+  const initial_message = `CALL ${JSON.stringify({ item_id, parameters })} END`
+  const spawned = await kiwi.kernel(project.path).execute({
+    item_type: 'tool',
+    item_id: 'thread_directive',
+    parameters: { directive_name, initial_message },
+  })
+  const threadId = /"thread_id":"([^"]+)"/u.exec(JSON.stringify(spawned))?.[1]
+  assert.ok(threadId !== undefined, JSON.stringify(spawned))
+  const [row] = await kiwi.threads(project.path).wait([threadId], { timeoutMs: 60_000 })
+  return JSON.stringify(row?.result)
 }
 
 const SHELL = '<execute resource="shell"/>'
