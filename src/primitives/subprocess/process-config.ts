@@ -47,6 +47,7 @@ const DEFAULT_MAX_OUTPUT_BYTES = 100_000
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 /** setTimeout fires at once beyond this. */
 const MAX_TIMEOUT_MS = 2_147_483_647
+const MAX_ARGUMENT_BYTES = 128 * 1024
 const SECRET_NAME = /KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL/i
 
 /** @throws {ProcessConfigError} */
@@ -69,7 +70,7 @@ export async function readCommandConfig(
 ): Promise<CommandConfig> {
   return {
     command: text(raw['command'], 'command'),
-    args: texts(raw['args'] ?? [], 'args'),
+    args: texts(raw['args'] ?? [], 'args').map(checkedArgument),
     env: childEnvironment(raw, { env, mode, mayCopy: !saidByThread.has('env_allow') }),
     cwd: await folderInside(projectPath, raw['cwd'] === undefined ? '.' : text(raw['cwd'], 'cwd')),
     limits: limitsOf(raw['limits'] ?? {}, { mayRaise: !saidByThread.has('limits') }),
@@ -167,6 +168,12 @@ function texts(value: unknown, field: string): readonly string[] {
   return value.map((one: unknown, index) =>
     text(typeof one === 'number' || typeof one === 'boolean' ? String(one) : one, `${field}[${index}]`),
   )
+}
+
+/** Linux starts nothing with a longer one, and does not always say why. */
+function checkedArgument(argument: string, index: number): string {
+  if (process.platform !== 'linux' || Buffer.byteLength(argument) < MAX_ARGUMENT_BYTES) return argument
+  throw new ProcessConfigError(`\`args[${index}]\` has 128 KiB or more, which no process can be given. Use \`stdin\` or a file.`)
 }
 
 function positive(value: unknown, field: string): number {

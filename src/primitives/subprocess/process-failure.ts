@@ -87,8 +87,7 @@ export function neverRan(
 ): Failure | null {
   if (!started && exitCode !== null) {
     const reason = (/^(?:bwrap|prlimit): .*$/m.exec(stderr)?.[0] ?? stderr.slice(0, 300)).trim()
-    // The system says nothing where an argument is longer than it takes.
-    const why = reason === '' ? `exit code ${exitCode} and not a word. An argument of 128 KiB or more does that` : reason
+    const why = reason === '' ? `exit code ${exitCode} and not a word` : reason
     return notStarted('SANDBOX_UNAVAILABLE', `The sandbox of ${command} could not be set up: ${why}.`)
   }
   const missing = missingCommand(command, exitCode, stderr)

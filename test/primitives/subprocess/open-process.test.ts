@@ -124,7 +124,7 @@ for (const mode of ['bubblewrap', 'none'] as const) {
 
   test(`threat row 34: a line of 100 MB ends its process and is not kept (${mode})`, async () => {
     // Guard: the byte cap of the line reader.
-    const { endedBy, lines } = await endOf('echo first; head -c 100000000 /dev/zero | tr "\\0" x; echo', { mode })
+    const { endedBy, lines } = await endOf('echo first; head -c 100000000 /dev/zero | tr "\\0" x', { mode })
     assert.deepEqual([endedBy, lines], ['line_too_long', ['first']])
   })
 }
@@ -253,27 +253,41 @@ for (const path of ['../x', '/etc', '.', '.git', 'server/.env', 'link', 'link/ss
   })
 }
 
-test('the sandbox is disposed of exactly once, however a process ends', async () => {
-  const real = createSandbox({ mode: 'bubblewrap' })
+test('an argument that no process can be given is refused', async () => {
+  await assert.rejects(open('', { config: { args: ['x'.repeat(128 * 1024)] } }), /`args\[0\]` has 128 KiB or more/)
+})
+
+/** Counts what is disposed of. */
+function counting(mode: SandboxMode): { readonly sandbox: Sandbox; readonly disposals: () => number } {
+  const real = createSandbox({ mode })
   let disposals = 0
-  const counting: Sandbox = {
-    ...real,
-    async wrap(command) {
-      const wrapped = await real.wrap(command)
-      const dispose = async (): ReturnType<typeof wrapped.dispose> => {
-        disposals += 1
-        return await wrapped.dispose()
-      }
-      return { ...wrapped, dispose }
-    },
+  const wrap: Sandbox['wrap'] = async (command) => {
+    const wrapped = await real.wrap(command)
+    const dispose = async (): ReturnType<typeof wrapped.dispose> => {
+      disposals += 1
+      return await wrapped.dispose()
+    }
+    return { ...wrapped, dispose }
   }
-  const opener = createProcessOpener({ sandbox: counting, env })
+  return { sandbox: { ...real, wrap }, disposals: () => disposals }
+}
+
+for (const mode of ['bubblewrap', 'none'] as const) {
+  test(`the sandbox of a process that is closed twice is disposed of once (${mode})`, async () => {
+    const { sandbox, disposals } = counting(mode)
+    const context = { projectPath: project, __grant: OPERATOR }
+    const opener = createProcessOpener({ sandbox, env })
+    const opened = await opener({ config: { command: 'cat' }, context, onLine: () => undefined, maxLineBytes: 100 })
+    await Promise.all([opened.close(), opened.close(), opened.ended])
+    assert.equal(disposals(), 1)
+  })
+}
+
+test('the sandbox of a process that cannot be started is disposed of once', async () => {
+  const { sandbox, disposals } = counting('none')
   const context = { projectPath: project, __grant: OPERATOR }
-  const opened = await opener({ config: { command: 'cat' }, context, onLine: () => undefined, maxLineBytes: 100 })
-  await Promise.all([opened.close(), opened.close(), opened.ended])
-  assert.equal(disposals, 1)
-  const tooLong = { command: 'cat', args: ['x'.repeat(3_000_000)] }
-  const never = await opener({ config: tooLong, context, onLine: () => undefined, maxLineBytes: 100 })
-  assert.match((await never.ended).neverRan ?? '', /An argument of 128 KiB or more/)
-  assert.equal(disposals, 2)
+  const config = { command: 'no-such-command' }
+  const opener = createProcessOpener({ sandbox, env })
+  await assert.rejects(opener({ config, context, onLine: () => undefined, maxLineBytes: 100 }), { code: 'EXECUTION_FAILED' })
+  assert.equal(disposals(), 1)
 })
