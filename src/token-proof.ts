@@ -3,7 +3,7 @@ import { vocabularyOf } from './capabilities/permissions/vocabulary.ts'
 import { audienceOf } from './capabilities/tokens/authority.ts'
 import { type TokenChain, verifyTokenChain } from './capabilities/tokens/token-chain.ts'
 import { createKiwi } from './compose.ts'
-import { userSpaceOf } from './config/config.ts'
+import { userSpaceOf } from './config/user-space.ts'
 import type { Environment } from './config/environment.ts'
 import { installKeyIds } from './install-keys.ts'
 

@@ -1,5 +1,4 @@
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { WireName } from '../harness/base/conversation.ts'
 import type { PriceTable } from '../harness/safety/services.ts'
 import { createSigningKeys } from '../capabilities/keys/signing-keys.ts'
@@ -8,6 +7,7 @@ import type { SandboxMode } from '../primitives/sandbox/contract.ts'
 import type { Environment } from './environment.ts'
 import { type ConfigFile, readProjectConfig, readUserConfig } from './config-file.ts'
 import { DEFAULT_TIERS } from './default-tiers.ts'
+import { userSpaceOf } from './user-space.ts'
 
 export interface TierTarget {
   readonly tool: string
@@ -90,11 +90,6 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
     serve: { port: lastOf(files, (file) => file.serve?.port) ?? 7747 },
     warnings: [...user.warnings, ...project.warnings],
   }
-}
-
-/** `$USER_SPACE`, else `~/.ai`; absolute. */
-export function userSpaceOf(env: Environment): string {
-  return resolve(env['USER_SPACE'] || join(env['HOME'] || homedir(), '.ai'))
 }
 
 function resolveTiers(

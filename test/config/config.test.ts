@@ -7,6 +7,7 @@ import { createSigningKeys } from '../../src/capabilities/keys/signing-keys.ts'
 import { createTrustStore } from '../../src/capabilities/keys/trust-store.ts'
 import { CONFIG_SUBJECT } from '../../src/config/config-file.ts'
 import { resolveConfig } from '../../src/config/config.ts'
+import { mayMcpSign } from '../../src/config/may-sign.ts'
 import { envLookup, resolveModel } from '../../src/config/models.ts'
 import type { SigningKeys } from '../../src/kernel/contract.ts'
 import { signBytes } from '../../src/kernel/integrity/signature.ts'
@@ -63,9 +64,11 @@ describe('configuration', () => {
 
   test('one file is enough to keep sign from MCP clients', async () => {
     assert.equal(resolve().mcp.allowSign, true)
+    assert.equal(await mayMcpSign({ projectPath: join(root, 'project'), env }), true)
     writeUser('mcp: { allow_sign: false }\n')
     await writeProject('mcp: { allow_sign: true }\n')
     assert.equal(resolve().mcp.allowSign, false)
+    assert.equal(await mayMcpSign({ projectPath: join(root, 'project'), env }), false)
   })
 
   test('kiwi serve has a port of its own, which a file can change', async () => {

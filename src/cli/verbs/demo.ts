@@ -1,4 +1,4 @@
-import { userSpaceOf } from '../../config/config.ts'
+import { userSpaceOf } from '../../config/user-space.ts'
 import type { Environment } from '../../config/environment.ts'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,3 +1,4 @@
+import { mayMcpSign } from '../../config/may-sign.ts'
 import { createMcpServing } from '../../mcp/server.ts'
 import { serveMcpStdio } from '../../mcp/stdio.ts'
 import type { CliContext } from '../context.ts'
@@ -14,6 +15,7 @@ export async function mcp(context: CliContext): Promise<ExitCode> {
   const serving = createMcpServing({
     projectPath: context.projectPath,
     version: packageVersion(),
+    signing: await mayMcpSign(context),
     open: (projectPath) => projects.open(projectPath),
   })
   await serveMcpStdio(serving, context.interrupt())

@@ -5,7 +5,7 @@ import { type ItemSignature, itemSignatures } from '../../capabilities/keys/item
 import { createSigningKeys, keyFolderOf, rotateInstallKey } from '../../capabilities/keys/signing-keys.ts'
 import { createTrustStore, isServerName, type TrustedKey } from '../../capabilities/keys/trust-store.ts'
 import { CONFIG_SUBJECT } from '../../config/config-file.ts'
-import { userSpaceOf } from '../../config/config.ts'
+import { userSpaceOf } from '../../config/user-space.ts'
 import type { SigningKeys } from '../../kernel/contract.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import { isKeyId } from '../../kernel/integrity/ed25519.ts'
