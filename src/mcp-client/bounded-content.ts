@@ -12,7 +12,7 @@ export interface ContentCaps {
   readonly blocks: number
 }
 
-export const CONTENT_CAPS: ContentCaps = { textCharacters: 1_000_000, binaryCharacters: 4_000_000, blocks: 1_000 }
+const CONTENT_CAPS: ContentCaps = { textCharacters: 1_000_000, binaryCharacters: 4_000_000, blocks: 1_000 }
 
 /** A result of `tools/call`. Text comes first in, first kept; of a block that does not fit, text is cut and anything else left out. */
 export function boundedToolValue(result: JsonObject, caps: ContentCaps = CONTENT_CAPS): McpToolValue {

@@ -2,7 +2,6 @@ import type { JsonObject } from '../json.ts'
 import type { RpcCall, RpcOutcome } from '../primitives/json-rpc/contract.ts'
 import { boundedResult, boundedToolValue, firstText } from './bounded-content.ts'
 import { McpFailure, type McpSession, type SessionRequestOptions, type UpstreamTool } from './contract.ts'
-import { definitionDiff } from './definitions/definition-diff.ts'
 import { definitionHash } from './definitions/definition-hash.ts'
 import { neutralText } from './definitions/neutral-text.ts'
 import type { McpCallConfig, McpRequest } from './mcp-config.ts'
@@ -42,6 +41,8 @@ async function assertPinned(
   const [current = null] = found
   // Of two tools of one name nobody knows which one would answer.
   if (current !== null && found.length === 1 && definitionHash(current) === pinnedHash) return
+  // Only here: it brings a compiler of schemas, which a start of Kiwi does not wait for.
+  const { definitionDiff } = await import('./definitions/definition-diff.ts')
   const { server } = session
   const { id, description, inputSchema } = call.leaf
   const what = current === null ? 'the server does not offer it any more' : 'the server now describes it in another way'

@@ -17,7 +17,7 @@ import { createSandbox } from '../../src/primitives/sandbox/sandbox.ts'
 import { createProcessOpener } from '../../src/primitives/subprocess/open-process.ts'
 
 /** The checkout: servers from npm are programs of it. */
-export const ROOT: string = join(import.meta.dirname, '../..')
+const ROOT: string = join(import.meta.dirname, '../..')
 
 export const OPERATOR: Grant = {
   id: 'operator',
