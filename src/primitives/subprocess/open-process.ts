@@ -5,7 +5,7 @@
  * O2. Of what the process writes, at most one line and one chunk are kept, and of its stderr beginning and end.
  * O3. However it ends, everything in its sandbox is gone and the sandbox is disposed of, once, before `ended` resolves.
  */
-import { ConfinedPathError, denialOf, parseRelativePath } from '../files/relative-path.ts'
+import { ConfinedPathError, parseRelativePath } from '../files/relative-path.ts'
 import { type Sandbox, SandboxError, type SandboxReport, type WrappedCommand } from '../sandbox/contract.ts'
 import { DEFAULT_LIMITS } from '../sandbox/limits.ts'
 import { createBoundedOutput } from './bounded-output.ts'
@@ -54,13 +54,11 @@ export function createProcessOpener({ sandbox, env }: ProcessOpenerOptions): Ope
   }
 }
 
-/** @throws {ProcessConfigError} */
+/** What of it is closed is refused by the sandbox. @throws {ProcessConfigError} */
 function programPath(path: string): readonly string[] {
   try {
     const segments = parseRelativePath(path)
     if (segments.length === 0) throw new ProcessConfigError('`program` must name files or folders of the project, not all of it.')
-    const denial = denialOf(segments, 'read')
-    if (denial !== null) throw new ProcessConfigError(`\`program\` must not name ${JSON.stringify(path)}: ${denial}.`)
     return segments
   } catch (error) {
     if (error instanceof ConfinedPathError) throw new ProcessConfigError(`\`program\`: ${error.message}`)
