@@ -139,7 +139,8 @@ function idlePatterns({ connector, tools }: RunFacts): readonly string[] {
 }
 
 function diffOf(existing: GeneratedFile, text: string): string {
-  const diff = createTwoFilesPatch(existing.file, existing.file, existing.text, text, 'signed', 'offered now', { context: 2 })
+  const patch = createTwoFilesPatch(existing.file, existing.file, existing.text, text, 'signed', 'offered now', { context: 2 })
+  const diff = patch.slice(patch.indexOf('--- '))
   return diff.length <= MAX_DIFF_CHARS
     ? diff
     : `${diff.slice(0, MAX_DIFF_CHARS)}\n… [cut here: the whole has ${diff.length} characters]\n`
