@@ -100,7 +100,7 @@ function entryOf(answer: RpcResponse | undefined): object {
 }
 
 /** JSON_RPC_ERROR {rpc_code, rpc_name, data}. */
-export function rpcFailure(method: string, { code, message, data }: RpcErrorObject): RpcOutcome {
+function rpcFailure(method: string, { code, message, data }: RpcErrorObject): RpcOutcome {
   const name = rpcErrorName(code)
   const text = message.length > MAX_MESSAGE_CHARS ? `${message.slice(0, MAX_MESSAGE_CHARS)}…` : message
   return {

@@ -32,8 +32,6 @@ export type RpcResponse =
   | { readonly jsonrpc: '2.0'; readonly id: RpcId; readonly result: Json }
   | { readonly jsonrpc: '2.0'; readonly id: RpcId | null; readonly error: RpcErrorObject }
 
-export type RpcMessage = RpcRequest | RpcNotification | RpcResponse
-
 /** What makes a text no JSON-RPC message. */
 export type RpcViolation =
   | 'not_json'
