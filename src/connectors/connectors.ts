@@ -17,8 +17,9 @@ import type { ExecutionContext } from '../kernel/chain/primitive.ts'
 import type { Kernel, KernelOptions, SigningKeys } from '../kernel/contract.ts'
 import { KiwiError } from '../kernel/errors.ts'
 import type { Space } from '../kernel/items/item.ts'
-import { makeItemFolder, removeChildFile } from '../primitives/files/confined-fs.ts'
+import { openFolder, removeChildFile } from '../primitives/files/confined-fs.ts'
 import { type ExclusiveLock, takeExclusiveLock } from '../primitives/files/exclusive-lock.ts'
+import { ConfinedPathError } from '../primitives/files/relative-path.ts'
 import { codeOf } from '../primitives/files/system-error.ts'
 import { assertDistinct, endpointOf } from './connector-config.ts'
 import {
@@ -58,10 +59,21 @@ export function createConnectors(options: ConnectorsOptions): Connectors {
   const { projectPath, spaces, now } = options
   const parts: Parts = { ...options, connectorKeys: createConnectorKeys({ userSpace: spaces.user, projectPath, now }) }
   return {
-    run: async (connectorId, context, run = {}) => await runConnector(parts, { connectorId, context, ...run }),
-    list: async () => await listConnectors(parts),
-    tools: async (connectorId) => await toolsOf(parts, connectorId),
-    remove: async (connectorId) => await removeConnector(parts, connectorId),
+    run: async (connectorId, context, run = {}) =>
+      await withTypedErrors(async () => await runConnector(parts, { connectorId, context, ...run })),
+    list: async () => await withTypedErrors(async () => await listConnectors(parts)),
+    tools: async (connectorId) => await withTypedErrors(async () => await toolsOf(parts, connectorId)),
+    remove: async (connectorId) => await withTypedErrors(async () => await removeConnector(parts, connectorId)),
+  }
+}
+
+/** A folder that is a link, or leads out of the project, is an error like any other. */
+async function withTypedErrors<Value>(work: () => Promise<Value>): Promise<Value> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof ConfinedPathError) throw new KiwiError(error.code, error.message, { error, facts: { path: error.path } })
+    throw error
   }
 }
 
@@ -264,12 +276,14 @@ async function removeOwnFile({ projectPath }: Parts, { item, bytes }: FoundConne
   if (item.space !== 'project') return []
   const segments = item.file.split('/')
   const folderPath = segments.slice(0, -1).join('/')
-  await using folder = await makeItemFolder({ path: projectPath, userSpace: null }, folderPath)
+  await using folder = await openFolder({ path: projectPath, userSpace: null }, folderPath)
   await removeChildFile(folder, segments.at(-1) ?? '', bytes)
-  await rmdir(join(projectPath, folderPath)).catch((error: unknown) => {
-    // Something else lies in it, or somebody else removed it.
-    if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY'].includes(codeOf(error) ?? '')) throw error
-  })
+  // `.ai/tools` itself is not the connector's.
+  if (segments.length > 3)
+    await rmdir(join(projectPath, folderPath)).catch((error: unknown) => {
+      // Something else lies in it, or somebody else removed it.
+      if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY'].includes(codeOf(error) ?? '')) throw error
+    })
   return [item.file]
 }
 

@@ -261,7 +261,7 @@ test('an output folder that is a link out of the project is refused, and nothing
   mkdirSync(join(project.root, '.ai/tools/other'))
   symlinkSync(outside, join(project.root, '.ai/tools/other/out'))
   const id = await project.connector('db', { mcp_url: server.url, output_dir: '.ai/tools/other/out' })
-  await assert.rejects(project.run(id), /link/)
+  assert.equal((await failureOf(project.run(id))).code, 'PATH_OUTSIDE_PROJECT')
   assert.deepEqual(readdirSync(outside), [])
 })
 
@@ -401,6 +401,26 @@ test('remove takes away the connector, what it made and its key, and keeps what 
   assert.equal((await failureOf(project.connectors.remove(id))).code, 'INVALID_REQUEST')
 })
 
+test('a connector file that lies among other tools is removed without their folder', async (t) => {
+  const { project, server, id } = await connected(t)
+  await project.connectors.remove(id)
+  const text = JSON.stringify({
+    tool_id: 'flat_connector',
+    tool_type: 'mcp_connector',
+    version: '1.0.0',
+    executor_id: 'mcp_connector',
+    config: { mcp_url: server.url },
+  })
+  await project.item('tools/flat_connector.yaml', text)
+  await project.run('flat_connector')
+  assert.deepEqual((await project.connectors.remove('flat_connector')).removed, [
+    '.ai/tools/mcp/flat/flat_migrate.yaml',
+    '.ai/tools/mcp/flat/flat_query.yaml',
+    '.ai/tools/flat_connector.yaml',
+  ])
+  assert.equal(existsSync(join(project.root, '.ai/tools')), true)
+})
+
 test('an unsigned connector file that names the server of another one does not remove that one’s key', async (t) => {
   const { project, server, id } = await connected(t)
   await project.run(id)
@@ -428,7 +448,7 @@ test('a file in the place of the folder fails the run, and the file stays', asyn
   const { project, server } = await connected(t)
   await overwrite(project, '.ai/tools/out', 'words')
   const id = await project.connector('db', { mcp_url: server.url, output_dir: '.ai/tools/out' })
-  await assert.rejects(project.run(id), /out/)
+  assert.equal((await failureOf(project.run(id))).code, 'PATH_OUTSIDE_PROJECT')
   assert.equal(await project.read('.ai/tools/out'), 'words')
 })
 
