@@ -1,4 +1,4 @@
-import { createMcpClient } from './mcp-client/mcp-client.ts'
+import { createLazyMcpClient } from './mcp-client/lazy-mcp-client.ts'
 import type { Primitive } from './kernel/chain/primitive.ts'
 import { createHttpPrimitive } from './primitives/http-client/http-client.ts'
 import { createJsonRpcOverHttp } from './primitives/json-rpc/over-http.ts'
@@ -28,7 +28,7 @@ export function createPrimitives({ sandbox, userSpace, env }: PrimitivesOptions)
   const subprocess = createSubprocessPrimitive({ sandbox, env })
   const runtime = createRuntimePrimitive({ sandbox, userSpace })
   const openProcess = createProcessOpener({ sandbox, env })
-  const mcp = createMcpClient({ openProcess })
+  const mcp = createLazyMcpClient({ openProcess })
   return {
     list: [
       withProtocols(http, [createJsonRpcOverHttp(http), mcp.overHttp]),
@@ -36,8 +36,8 @@ export function createPrimitives({ sandbox, userSpace, env }: PrimitivesOptions)
       runtime,
     ],
     async close() {
-      http.close()
       await Promise.all([mcp.close(), runtime.close()])
+      http.close()
     },
   }
 }

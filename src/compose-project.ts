@@ -107,8 +107,9 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
     services,
     settings,
     async close() {
-      bare.close()
+      // First what runs: a call of an external server or a worker may still ask the kernel.
       await primitives.close()
+      bare.close()
     },
   }
 }
