@@ -92,7 +92,10 @@ export function createHostileServer(mode: Mode): {
       const reply = (result: unknown): void => wire.send({ jsonrpc: '2.0', id, result })
       if (method === 'initialize') {
         if (mode === 'exit_first') return wire.die()
-        if (mode === 'garbage_first') return void (await wire.raw('Server is starting...'), wire.endFrame())
+        if (mode === 'garbage_first') {
+          await wire.raw('Server is starting...')
+          return wire.endFrame()
+        }
         return reply({
           protocolVersion: '2025-11-25',
           capabilities: { tools: { listChanged: true } },
@@ -126,6 +129,7 @@ interface Call {
 /** What comes in place of the answer of the tool `fault`. */
 async function misbehave(mode: Mode, { id, token, result, wire }: Call): Promise<void> {
   const answer = { jsonrpc: '2.0', id, result }
+  // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the other modes fail elsewhere
   switch (mode) {
     case 'long_line':
       for (let sent = 0; sent < 100; sent += 1) if (!(await wire.raw(MEGABYTE))) return
@@ -181,6 +185,8 @@ async function misbehave(mode: Mode, { id, token, result, wire }: Call): Promise
       for (let sent = 0; sent < 100; sent += 1) await wire.log(MEGABYTE)
       return wire.send(answer)
     default:
+      // It hangs.
+      return
   }
 }
 

@@ -4,9 +4,9 @@ import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import * as z from 'zod/v4'
 
 /** What the tools of one process have seen, for tests in the same process. */
-export const seen = { cancelled: 0, headers: [] }
+export const seen = { cancelled: 0 }
 
-export function createServer(context) {
+export function createServer() {
   const server = new McpServer({ name: 'modern', version: '1.0.0' }, { capabilities: { tools: { listChanged: true } } })
   server.registerTool('echo', { description: 'Says it again', inputSchema: z.object({ text: z.string() }) }, ({ text }) => ({
     content: [{ type: 'text', text }],
@@ -23,12 +23,12 @@ export function createServer(context) {
     return { content: [{ type: 'text', text: 'counted' }] }
   })
   server.registerTool('wait', {}, (ctx) => {
-    const { promise, resolve } = Promise.withResolvers()
-    ctx.mcpReq.signal.addEventListener('abort', () => {
-      seen.cancelled += 1
-      resolve({ content: [] })
+    return new Promise((resolve) => {
+      ctx.mcpReq.signal.addEventListener('abort', () => {
+        seen.cancelled += 1
+        resolve({ content: [] })
+      })
     })
-    return promise
   })
   server.registerTool('cancelled', {}, () => ({ content: [{ type: 'text', text: String(seen.cancelled) }] }))
   server.registerTool('grow', {}, () => {

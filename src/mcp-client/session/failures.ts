@@ -130,7 +130,7 @@ export function fetchFailure(name: ServerName, error: GuardedFetchError, isConne
   if (code === 'LIMIT_EXCEEDED') return violationFailure(name, 'message_too_long', 'sent an answer that is too long')
   if (isConnected) return lostFailure(name, message, { cause: code })
   const remediation = retryable
-    ? 'Check that the server runs, and try again.'
+    ? 'Try again when the server runs.'
     : 'Check the URL and the certificate of the server.'
   return connectionFailure(name, { cause: code, how: message, retryable, remediation })
 }

@@ -77,7 +77,7 @@ export function createGuardedFetch(options: GuardedFetchOptions): GuardedFetch {
       connectMs,
       firstByteMs: Math.min(options.firstByteMs ?? 120_000, FAR_MS),
       betweenBytesMs: Math.min(options.idleMs ?? 60_000, FAR_MS),
-      totalMs: FAR_MS,
+      totalMs: Infinity,
     },
     maxBodyBytes: options.maxBodyBytes ?? 10 * 1024 * 1024,
   }
@@ -122,8 +122,7 @@ async function ask(
   const { name } = outgoing
   // A grant of every host has no guard that would ask.
   if (!isLive()) throw new GuardedFetchError(failure('ABORTED', `${name}: not sent. The thread that asks may no longer act.`))
-  const deadlineMs = performance.now() + timeouts.totalMs
-  const lifeline = createLifeline({ request: name, timeouts, deadlineMs, signal })
+  const lifeline = createLifeline({ request: name, timeouts, deadlineMs: Infinity, signal })
   const opened = await openExchange(outgoing, { pool, lifeline, guard })
   if (opened.kind === 'answered') {
     lifeline.rest()

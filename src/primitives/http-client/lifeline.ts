@@ -27,7 +27,7 @@ export interface LifelineOptions {
   /** What messages call the request. */
   readonly request: string
   readonly timeouts: Timeouts
-  /** When the whole call must be over, on the clock of `performance.now()`. */
+  /** When the whole call must be over, on the clock of `performance.now()`; Infinity sets no such timer. */
   readonly deadlineMs: number
   readonly signal: AbortSignal | undefined
 }
@@ -50,7 +50,7 @@ export function createLifeline(options: LifelineOptions): Lifeline {
   const expire = (timer: TimerName, ms: number) => () => cut(timeoutFailure(request, timer, ms))
   const onAbort = (): void => cut(abortFailure(request))
   const remainingMs = Math.max(1, options.deadlineMs - performance.now())
-  const totalTimer = setTimeout(expire('total', timeouts.totalMs), remainingMs)
+  const totalTimer = remainingMs === Infinity ? undefined : setTimeout(expire('total', timeouts.totalMs), remainingMs)
   if (signal?.aborted === true) onAbort()
   else signal?.addEventListener('abort', onAbort, { once: true })
 

@@ -82,6 +82,13 @@ export async function failureOf(promise: Promise<unknown>): Promise<McpFailure> 
   )
 }
 
+/** A fact of a failure that is a text. */
+export function factOf(failure: McpFailure, name: string): string {
+  const fact = failure.detail[name]
+  if (typeof fact !== 'string') throw new Error(`Expected the text \`${name}\`, got ${JSON.stringify(failure.detail)}`)
+  return fact
+}
+
 /** Calls the tool that works. */
 export async function echo(session: McpSession, text: string): Promise<unknown> {
   const { content } = await session.request('tools/call', { name: 'echo', arguments: { text } }, ANSWER)
