@@ -15,7 +15,7 @@ export interface ServerName {
 const MAX_QUOTED = 500
 
 /** Text of a server within a message of ours. */
-export function quoted(text: string, maxCharacters = MAX_QUOTED): string {
+export function quoted(text: string, maxCharacters: number = MAX_QUOTED): string {
   // Cut first: the text may be as long as a message.
   return neutralText(text.slice(0, maxCharacters * 4), { maxCharacters, multiline: false })
 }
