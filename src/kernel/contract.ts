@@ -122,6 +122,8 @@ export interface Kernel {
    * ITEM_CHANGED, ITEM_SIGNATURE_MALFORMED, ITEM_SIGNATURE_MISSING, ITEM_SIGNATURE_INVALID, ITEM_KEY_UNTRUSTED, ITEM_KEY_PURPOSE.
    */
   require(type: ItemType, id: string): Promise<Item>
+  /** The ids of all items of a type in the three spaces, each once, in their order; nothing is parsed or checked for it. */
+  ids(type: ItemType): Promise<readonly string[]>
   /** The file of a runtime tool after its integrity check, for in-process factories such as harnesses. */
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
   /** The capability modules that are trusted: shipped ones, and signed ones that name a new capability. */

@@ -97,6 +97,7 @@ export function createKernel(options: KernelOptions): Kernel {
     help: checked('help', createHelp(store)),
     find: async (type, id, source) => await findItem(store, type, id, source),
     require: async (type, id) => (await items.require(type, id)).item,
+    ids: async (type) => [...new Set((await files.entries(type)).map(({ id }) => id))].toSorted(),
     importModule: async (toolId) => await executor.importModule(toolId),
     capabilities,
     problems: async () => await store.problems(),

@@ -41,9 +41,12 @@ export async function parseCallArguments(tool: ToolSchema, given: unknown): Prom
 export function projectOfCall(given: string | undefined, fallback: string): string {
   if (given === undefined) return fallback
   if (!isAbsolute(given) || given.includes('\0')) throw invalidProject(given, 'is not an absolute path')
-  if (!(statSync(given, { throwIfNoEntry: false })?.isDirectory() ?? false))
-    throw invalidProject(given, 'is not an existing folder')
-  return realpathSync(given)
+  try {
+    if (statSync(given).isDirectory()) return realpathSync(given)
+  } catch {
+    // Gone, closed to this user, too long for a path: to a caller it is all the same.
+  }
+  throw invalidProject(given, 'is not an existing folder')
 }
 
 function invalidProject(given: string, what: string): KiwiError {

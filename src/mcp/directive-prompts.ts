@@ -10,7 +10,8 @@ import type { Kernel, MetaToolResult } from '../kernel/contract.ts'
 import { KiwiError } from '../kernel/errors.ts'
 import type { DirectiveDefinition, DirectiveInput } from '../kernel/items/item.ts'
 import type { McpProject } from './contract.ts'
-import { listCursor, listPosition } from './list-cursor.ts'
+import { MAX_RESULT_BYTES, boundedText } from './bounded-result.ts'
+import { LIST_FRAME_BYTES, fitting, listCursor, listPosition, sizeOf } from './list-cursor.ts'
 
 /** The directives of one project that may run, each as a prompt of the same name. */
 export interface DirectivePrompts {
@@ -20,24 +21,27 @@ export interface DirectivePrompts {
   get(name: string, given: Readonly<Record<string, string>>, signal: AbortSignal): Promise<GetPromptResult>
 }
 
+/** Far below a page, so that a page holds at least one. */
+const MAX_PROMPT_BYTES = 12_000
 const PROMPTS_PER_PAGE = 50
 const MAX_DESCRIPTION = 300
-/** The most that one search gives; each space is searched for itself. */
-const SEARCH_LIMIT = 100
-const SPACES = ['project', 'user', 'system'] as const
+const MAX_ARGUMENT_DESCRIPTION = 200
+const MAX_MESSAGE = 2_000
+const MAX_ERROR_BYTES = 8_000
 
 export function createDirectivePrompts(project: () => Promise<McpProject>, projectPath: string): DirectivePrompts {
   return {
     async list(cursor) {
       const after = listPosition(cursor, (text) => text !== '')
       const { kernel } = await project()
-      const names = (await directiveNames(kernel)).filter((name) => after === null || name > after)
+      const names = (await kernel.ids('directive')).filter((name) => after === null || name > after)
       const page = names.slice(0, PROMPTS_PER_PAGE)
-      const prompts = await Promise.all(page.map((name) => promptOf(kernel, name)))
-      const last = page.at(-1)
+      const found = await Promise.all(page.map((name) => promptOf(kernel, name)))
+      const shown = fitting(found, MAX_RESULT_BYTES - LIST_FRAME_BYTES)
+      const last = page[shown.length - 1]
       return {
-        prompts: prompts.filter((prompt) => prompt !== null),
-        ...(last === undefined || names.length <= PROMPTS_PER_PAGE ? {} : { nextCursor: listCursor(last) }),
+        prompts: shown.filter((prompt) => prompt !== null),
+        ...(last === undefined || names.length <= shown.length ? {} : { nextCursor: listCursor(last) }),
       }
     },
     async get(name, given, signal) {
@@ -49,44 +53,46 @@ export function createDirectivePrompts(project: () => Promise<McpProject>, proje
         )
       const parameters = parametersOf(definition, given)
       const result = await open.kernel.execute({ item_type: 'directive', item_id: name, parameters }, { projectPath, signal })
-      if (!result.success) throw invalid(`${result.error.message} ${result.error.suggestion ?? ''}`.trim(), result.error)
+      if (!result.success)
+        throw invalid(
+          `${result.error.message} ${result.error.suggestion ?? ''}`.trim(),
+          JSON.parse(boundedText(result.error, MAX_ERROR_BYTES)),
+        )
       const { firstMessage } = await import('../harness/safety/messages.ts')
       const message = firstMessage(definition, valuesOf(definition, parameters), requestOf(name, parameters, result))
       const { text } = open.redact({ text: message.role === 'user' ? message.content : '' })
-      return {
-        description: definition.description,
+      const prompt: GetPromptResult = {
+        description: cut(definition.description, MAX_DESCRIPTION),
         messages: [{ role: 'user', content: { type: 'text', text: typeof text === 'string' ? text : '' } }],
       }
+      // Half a directive would be followed as if it were whole.
+      if (sizeOf(prompt) > MAX_RESULT_BYTES - LIST_FRAME_BYTES) throw tooLong(name, sizeOf(prompt))
+      return prompt
     },
   }
-}
-
-async function directiveNames(kernel: Kernel): Promise<readonly string[]> {
-  const found = await Promise.all(
-    SPACES.map((source) => kernel.search({ item_type: 'directive', query: '', limit: SEARCH_LIMIT, source })),
-  )
-  return [...new Set(found.flatMap(idsOf))].toSorted()
-}
-
-function idsOf(result: MetaToolResult): readonly string[] {
-  // Each result of a search has the id of its item.
-  const results =
-    result.success && Array.isArray(result['results']) ? (result['results'] as readonly { readonly id: string }[]) : []
-  return results.map(({ id }) => id)
 }
 
 async function promptOf(kernel: Kernel, name: string): Promise<Prompt | null> {
   const definition = await directive(kernel, name)
   if (definition === null) return null
   const { description, inputs } = definition
-  return {
+  const prompt = {
     name,
-    description: description.length > MAX_DESCRIPTION ? `${description.slice(0, MAX_DESCRIPTION).toWellFormed()}…` : description,
+    description: cut(description, MAX_DESCRIPTION),
     arguments: inputs.map((input) => ({
       name: input.name,
-      description: argumentText(input),
+      description: cut(argumentText(input), MAX_ARGUMENT_DESCRIPTION),
       required: input.required && input.default === undefined,
     })),
+  }
+  if (sizeOf(prompt) <= MAX_PROMPT_BYTES) return prompt
+  // Names are enough to call it; what they mean stands in the directive.
+  return {
+    ...prompt,
+    arguments: fitting(
+      prompt.arguments.map(({ name: input, required }) => ({ name: input, required })),
+      MAX_PROMPT_BYTES,
+    ),
   }
 }
 
@@ -135,6 +141,16 @@ function requestOf(name: string, inputs: JsonObject, result: MetaToolResult): st
   return `${here} Or, when it is long or costly, let it run on a managed thread: call execute with ${JSON.stringify(call)}, and follow the thread with wait_thread.`
 }
 
+function tooLong(name: string, bytes: number): ProtocolError {
+  return invalid(
+    `The prompt of "${name}" with these arguments has ${bytes} bytes; at most ${MAX_RESULT_BYTES} can be given. Give less, or let it run on a managed thread: call execute with the tool thread_directive.`,
+  )
+}
+
 function invalid(message: string, data?: unknown): ProtocolError {
-  return new ProtocolError(ProtocolErrorCode.InvalidParams, message, data)
+  return new ProtocolError(ProtocolErrorCode.InvalidParams, cut(message, MAX_MESSAGE), data)
+}
+
+function cut(text: string, maxCharacters: number): string {
+  return text.length > maxCharacters ? `${text.slice(0, maxCharacters).toWellFormed()}…` : text
 }

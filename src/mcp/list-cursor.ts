@@ -13,3 +13,18 @@ export function listPosition(cursor: string | undefined, isPosition: (text: stri
     throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'This cursor is none of this list. Begin again without one.')
   return position
 }
+
+/** Kept free on each page for what stands around its items: the cursor, and what the protocol adds. */
+export const LIST_FRAME_BYTES = 2_048
+
+/** As many of the first items as fit, written as JSON, into `maxBytes`. */
+export function fitting<T>(items: readonly T[], maxBytes: number): T[] {
+  let left = maxBytes
+  const firstTooMany = items.findIndex((item) => (left -= sizeOf(item) + 1) < 0)
+  return firstTooMany === -1 ? [...items] : items.slice(0, firstTooMany)
+}
+
+/** Bytes of the value as JSON. */
+export function sizeOf(value: unknown): number {
+  return Buffer.byteLength(JSON.stringify(value))
+}

@@ -10,7 +10,7 @@ import { KiwiError } from '../kernel/errors.ts'
 import type { ThreadRow, ThreadsClient } from '../threads/threads-client.ts'
 import { MAX_RESULT_BYTES, boundedText } from './bounded-result.ts'
 import type { McpProject } from './contract.ts'
-import { listCursor, listPosition } from './list-cursor.ts'
+import { LIST_FRAME_BYTES, fitting, listCursor, listPosition } from './list-cursor.ts'
 import { parseThreadUri, rowUri, transcriptUri } from './thread-uri.ts'
 import { transcriptText } from './transcript-text.ts'
 
@@ -60,11 +60,12 @@ export function createThreadResources(project: () => Promise<McpProject>): Threa
       const position = listPosition(cursor, (text) => POSITION.test(text))
       const { threads } = await project()
       const rows = olderThan(threads, position)
-      const page = rows.slice(0, THREADS_PER_PAGE)
-      const last = page.at(-1)
+      const resources = rows.slice(0, THREADS_PER_PAGE).map(resourcesOf)
+      const page = fitting(resources, MAX_RESULT_BYTES - LIST_FRAME_BYTES)
+      const last = rows[page.length - 1]
       return {
-        resources: page.flatMap(resourcesOf),
-        ...(last === undefined || rows.length <= THREADS_PER_PAGE ? {} : { nextCursor: listCursor(positionOf(last)) }),
+        resources: page.flat(),
+        ...(last === undefined || rows.length <= page.length ? {} : { nextCursor: listCursor(positionOf(last)) }),
       }
     },
     async read(uri) {

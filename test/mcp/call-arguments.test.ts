@@ -66,9 +66,9 @@ test('a project is an existing absolute folder, with its links resolved', () => 
   assert.equal(projectOfCall(join(root, 'link'), '/default'), join(root, 'real'))
 })
 
-test('a relative path, a missing folder, a file and a NUL byte are refused as projects', () => {
+test('a relative path, a missing folder, a file, a NUL byte and a path that nobody can look at are refused as projects', () => {
   writeFileSync(join(root, 'file'), '')
-  for (const given of ['relative', join(root, 'missing'), join(root, 'file'), `${root}\0`]) {
+  for (const given of ['relative', join(root, 'missing'), join(root, 'file'), `/${'x'.repeat(5_000)}`, `${root}\0`]) {
     assert.throws(
       () => projectOfCall(given, '/default'),
       (error: unknown) => error instanceof KiwiError && error.code === 'INVALID_REQUEST',

@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import { ProtocolError, type Client } from '@modelcontextprotocol/client'
+import { MAX_RESULT_BYTES } from '../../src/mcp/bounded-result.ts'
 import { connect, serveProject, writeDirective, type ServedProject } from './serving-fixture.ts'
 
 const INPUTS = `<inputs>
     <input name="city" type="string" required="true">Where to walk</input>
     <input name="miles" type="integer" default="3">How far</input>
   </inputs>`
+
+/** Longer than a client is shown, in letters of three bytes. */
+const LONG = '€'.repeat(400)
 
 let served: ServedProject
 
@@ -75,3 +79,47 @@ for (const era of ['legacy', 'modern'] as const) {
     })
   })
 }
+
+test('every directive is a prompt, on pages that are small enough, however many there are and however much they say', async () => {
+  const many = await serveProject()
+  const client = await connect(many.serving, 'modern')
+  try {
+    const names = Array.from({ length: 130 }, (_, index) => `walk_${String(index).padStart(3, '0')}`)
+    const inputs = Array.from({ length: 40 }, (_, index) => `<input name="in_${index}" type="string">${LONG}</input>`)
+    for (const [index, name] of names.entries()) {
+      // The last of them has so many inputs that not even their beginnings fit.
+      const own = index === 129 ? `<inputs>${inputs.join('')}</inputs>` : `<inputs>${inputs[0]}</inputs>`
+      await writeDirective(many.project, name, { inputs: own, signed: false })
+      const signed = await client.callTool({ name: 'sign', arguments: { item_type: 'directive', item_id: name } })
+      assert.notEqual(signed.isError, true)
+    }
+    const listed: string[] = []
+    for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
+      const page = await client.request({ method: 'prompts/list', params: cursor === undefined ? {} : { cursor } })
+      assert.ok(Buffer.byteLength(JSON.stringify(page)) <= MAX_RESULT_BYTES)
+      listed.push(...page.prompts.map(({ name }) => name))
+      cursor = page.nextCursor
+    }
+    assert.deepEqual(
+      listed.filter((name) => name.startsWith('walk_')),
+      names,
+    )
+  } finally {
+    await client.close()
+    await many.close()
+  }
+})
+
+test('a prompt that would be too long is refused with what to do, and errors of prompts are short', async () => {
+  const client = await connect(served.serving, 'modern')
+  await assert.rejects(
+    promptText(client, 'city_walk', { city: 'x'.repeat(40_000) }),
+    refusedWith(/at most 30000.*thread_directive/u),
+  )
+  const error: unknown = await promptText(client, 'city_walk', { city: 'Oslo', ['y'.repeat(100_000)]: 'z' }).catch(
+    (thrown) => thrown,
+  )
+  assert.ok(ProtocolError.isInstance(error))
+  assert.ok(Buffer.byteLength(JSON.stringify([error.message, error.data])) < MAX_RESULT_BYTES)
+  await client.close()
+})

@@ -146,6 +146,23 @@ test('a list of more threads than a page holds is read page by page, each thread
   threads.close()
 })
 
+test('pages of threads with the longest ids there are stay small enough, and lose none', async () => {
+  const threads = threadsAlone()
+  const ids = Array.from({ length: 60 }, (_, index) => `${'t'.repeat(125)}_${String(index).padStart(2, '0')}`)
+  for (const id of ids) await threads.spawn(request(id))
+  const kernel = served.kiwi.kernel(served.project.path)
+  const resources = createThreadResources(async () => ({ kernel, threads, redact: (value) => value }))
+  const listed: string[] = []
+  for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
+    const page = await resources.list(cursor)
+    assert.ok(Buffer.byteLength(JSON.stringify(page)) <= MAX_RESULT_BYTES)
+    listed.push(...page.resources.map(({ name }) => name).filter((name) => !name.endsWith('/transcript')))
+    cursor = page.nextCursor
+  }
+  assert.deepEqual(listed.toReversed(), ids)
+  threads.close()
+})
+
 test('a long transcript shows its newest part and says how to read the rest, which is all of it', async () => {
   const threads = threadsAlone()
   await threads.spawn(request('t'))
