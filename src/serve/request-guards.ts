@@ -9,7 +9,8 @@ const LOOPBACK = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/u
 export function placeProblem(request: IncomingMessage): string | null {
   const { host = [], origin } = request.headersDistinct
   const [name = ''] = host
-  if (host.length !== 1 || !LOOPBACK.test(name)) return 'The Host header names no loopback address.'
+  if (host.length !== 1 || !LOOPBACK.test(name) || !URL.canParse(`http://${name}`))
+    return 'The Host header names no loopback address.'
   // Pages of this server only: a page of another port is another program's.
   if (origin !== undefined && (origin.length !== 1 || origin[0] !== `http://${name}`))
     return 'The Origin header names another site.'

@@ -24,7 +24,8 @@ export function toWebRequest(request: IncomingMessage, response: ServerResponse)
 /** Writes the answer, as fast as the client reads it. When the client goes, the body is cancelled. Never rejects. */
 export async function sendWebResponse(answer: Response, response: ServerResponse): Promise<void> {
   if (response.destroyed) return answer.body?.cancel()
-  for (const [name, value] of answer.headers) response.setHeader(name, value)
+  // Whether the connection stays is between node and the client: one that asked for its end waits for it.
+  for (const [name, value] of answer.headers) if (name !== 'connection') response.setHeader(name, value)
   response.statusCode = answer.status
   if (answer.headers.get('content-type')?.startsWith('text/event-stream') === true) return pump(answer, response)
   const body = Buffer.from(await answer.arrayBuffer())

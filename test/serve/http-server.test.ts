@@ -40,6 +40,12 @@ test('a method that means nothing here is answered with those that do', async (t
   assert.deepEqual([status, headers.allow], [405, 'POST, GET, DELETE'])
 })
 
+test('a client that asks for the end of its connection is not told that it stays', async (t) => {
+  const { port } = await serveFixture(t)
+  const { status, headers } = await send({ port, headers: { ...JSON_HEADERS, connection: 'close' }, body: INITIALIZE })
+  assert.deepEqual([status, headers['content-type'], headers.connection], [200, 'text/event-stream', 'close'])
+})
+
 test('a body that is too large is refused, whether its length is told, is not, or is a lie', async (t) => {
   const { port } = await serveFixture(t, { limits: { maxBodyBytes: 1000 } })
   const told = await send({ port, headers: { ...JSON_HEADERS, 'content-length': '1001' }, body: Buffer.alloc(1001, ' ') })

@@ -47,12 +47,13 @@ test('threat row 38: a page of another site is refused, whatever it asks and eve
 })
 
 // Guard: `host.length !== 1` of `placeProblem`; node:http itself shows the first of two.
-test('threat row 38: a request with two hosts, with none, or for a web socket from elsewhere, is refused', async (t) => {
+test('threat row 38: a request with two hosts, with none, with a port that is none, or for a web socket from elsewhere, is refused', async (t) => {
   const { port } = await serveFixture(t)
   const heads = [
     `GET /mcp HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nhost: evil.example\r\n`,
     'GET /mcp HTTP/1.0\r\n',
     `GET /mcp HTTP/1.1\r\nhost: evil.example:${port}\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n`,
+    'GET /mcp HTTP/1.1\r\nhost: 127.0.0.1:99999\r\n',
     'GET /mcp HTTP/1.1\r\n',
   ]
   const statuses = await Promise.all(
@@ -61,7 +62,7 @@ test('threat row 38: a request with two hosts, with none, or for a web socket fr
   // The last one by node:http, which knows what HTTP/1.1 asks for.
   assert.deepEqual(
     statuses.map((status) => status.split(' ')[1]),
-    ['403', '403', '403', '400'],
+    ['403', '403', '403', '403', '400'],
   )
 })
 
