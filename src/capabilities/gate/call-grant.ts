@@ -69,6 +69,10 @@ function threadGrant({ threadId, grants }: TokenClaims, reach: Reach, isLive: (t
 
 /** The operator's own call: everything that the chain is about, nothing that it is not. */
 export function operatorGrant(chainRequires: readonly Requirement[]): Grant {
+  return chainRequires.length === 0 ? NOTHING_REACHED : grantOfOperator(chainRequires)
+}
+
+function grantOfOperator(chainRequires: readonly Requirement[]): Grant {
   const reach = reachOf(chainRequires)
   const everything: readonly PathRule[] = [{ kind: 'tree', base: [] }]
   return {
@@ -80,6 +84,9 @@ export function operatorGrant(chainRequires: readonly Requirement[]): Grant {
     isLive: () => true,
   }
 }
+
+/** Asked for each item that a search finds. */
+const NOTHING_REACHED: Grant = grantOfOperator([])
 
 /** A rule below `.ai/` needs the capability for what lies there; without it the scope alone opens nothing. */
 function paidRules(rule: PathRule, capabilities: Capabilities): readonly PathRule[] {

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { KiwiError } from '../errors.ts'
+import { folderIdentity } from './folder-tree.ts'
 import type { Item, ItemProblem, ItemType, Space } from './item.ts'
 import { isProtectedSystemItem } from './shadowing.ts'
 import type { Finding } from './source-text.ts'
@@ -57,7 +58,8 @@ export function createCatalogs(options: CatalogsOptions): Catalogs {
     joinable.delete(type)
     await nextTurn()
     const asked = type === undefined ? all : SPACES.map((space) => of(space, type))
-    const changed = asked.map((catalog) => catalog.refresh()).includes(true)
+    const identityOf = rememberedIdentities()
+    const changed = asked.map((catalog) => catalog.refresh(identityOf)).includes(true)
     const installed = new Map(SPACES.map((space) => [space, space === 'system' ? '' : packagesStamp(options.spaces[space])]))
     if (changed || SPACES.some((space) => installed.get(space) !== packages.get(space))) revision += 1
     packages = installed
@@ -97,6 +99,18 @@ export function createCatalogs(options: CatalogsOptions): Catalogs {
     close() {
       for (const catalog of all) catalog.close()
     },
+  }
+}
+
+/** Of the folders of the spaces, each looked up once. */
+function rememberedIdentities(): (root: string) => string | null {
+  const known = new Map<string, string | null>()
+  return (root) => {
+    const before = known.get(root)
+    if (before !== undefined) return before
+    const identity = folderIdentity(root)
+    known.set(root, identity)
+    return identity
   }
 }
 

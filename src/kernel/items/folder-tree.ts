@@ -6,6 +6,8 @@
  * F2. The watch starts before the folder is read: a change in between is seen twice, never missed.
  * F3. A watch is not believed for longer than `TRUST_MS`: network and host-mounted file systems deliver no events.
  * F4. What is not watched, and links, whose targets no watch sees, count as changed each time.
+ * F5. A folder that is watched tells when it is itself moved or replaced, but not when one above it is. So a root is looked up again unless
+ *     the folder that it stands in is known to be the same one.
  */
 import { lstatSync, readdirSync, realpathSync, statSync, watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
@@ -30,8 +32,11 @@ export interface SkippedFolder {
 }
 
 export interface FolderTree {
-  /** Looks for changes; true when files came, went or may have changed since the last look. */
-  refresh(): boolean
+  /**
+   * Looks for changes; true when files came, went or may have changed since the last look. `place` is the identity of the folder that the root
+   * stands in, from `folderIdentity`: several trees in one folder share its lookup.
+   */
+  refresh(place: string | null): boolean
   /** Sorted by path; the same array as long as no file came or went. */
   files(): readonly FoundFile[]
   skipped(): readonly SkippedFolder[]
@@ -51,10 +56,13 @@ interface Folder {
   readonly path: string
   readonly folder: string
   readonly identity: string
+  /** Only a root can be one. Its watch is on what it leads to. */
+  readonly isLink: boolean
   watcher: FSWatcher | null
   isDirty: boolean
   readAtMs: number
   files: readonly FoundFile[]
+  hasLinks: boolean
   children: readonly string[]
   skipped: readonly SkippedFolder[]
   readonly stamps: Map<string, string>
@@ -65,19 +73,21 @@ interface TreeState extends FolderTreeOptions {
   isClosed: boolean
   /** A watched file changed, came or went since the last look. */
   hasEvents: boolean
+  /** Of the folder that the root stands in, at the last look. */
+  place: string | null
+  /** When the look began; read once, for it asks every folder. */
+  nowMs: number
 }
 
 /** A tree whose root does not exist is empty until it does. */
 export function createFolderTree(options: FolderTreeOptions): FolderTree {
-  const state: TreeState = { ...options, folders: new Map(), isClosed: false, hasEvents: false }
+  const state: TreeState = { ...options, folders: new Map(), isClosed: false, hasEvents: false, place: null, nowMs: 0 }
   let files: readonly FoundFile[] = []
   return {
-    refresh() {
+    refresh(place) {
       const hadEvents = state.hasEvents
       state.hasEvents = false
-      // A root that was moved away with its parent sends no event of its own.
-      if (state.folders.get(state.root)?.identity !== identityOf(state.root)) forget(state.folders, state.root)
-      const changed = look(state, state.root, '') || hadEvents
+      const changed = refreshRoot(state, place) || hadEvents
       if (changed) files = collect(state.folders, files)
       return changed
     },
@@ -98,16 +108,28 @@ export function createFolderTree(options: FolderTreeOptions): FolderTree {
   }
 }
 
+function refreshRoot(state: TreeState, place: string | null): boolean {
+  const { folders, root } = state
+  const known = folders.get(root)
+  const isSamePlace = place !== null && place === state.place
+  state.place = place
+  state.nowMs = performance.now()
+  if (isSamePlace && known !== undefined && !known.isLink && isTrusted(known, state.nowMs)) return lookBelow(state, known) // F5
+  const identity = place === null ? null : folderIdentity(root)
+  const wasForgotten = known?.identity !== identity && forget(folders, root)
+  return identity === null ? wasForgotten : look(state, root, null)
+}
+
 /** True when anything at or below `path` changed or may have. */
-function look(state: TreeState, path: string, name: string): boolean {
+function look(state: TreeState, path: string, parent: Folder | null): boolean {
   const { folders } = state
   const known = folders.get(path) ?? null
-  if (known !== null && isTrusted(known)) return lookBelow(state, known)
-  const identity = identityOf(path)
+  if (known !== null && isTrusted(known, state.nowMs)) return lookBelow(state, known)
+  const identity = folderIdentity(path)
   if (identity === null) return forget(folders, path)
   const isSame = known !== null && known.identity === identity
   if (known !== null && !isSame) forget(folders, path)
-  const current = isSame ? known : newFolder(path, name, identity)
+  const current = isSame ? known : newFolder(path, parent === null ? '' : joinFolder(parent.folder, basename(path)), identity)
   folders.set(path, current)
   if (isSame && current.watcher === null && !state.isClosed) startWatch(state, current) // F1, F2
   for (const gone of readFolder(current, state)) forget(folders, gone)
@@ -118,8 +140,8 @@ function look(state: TreeState, path: string, name: string): boolean {
 }
 
 function lookBelow(state: TreeState, folder: Folder): boolean {
-  let changed = folder.files.some((file) => file.isLink) // F4
-  for (const child of folder.children) changed = look(state, child, joinFolder(folder.folder, basename(child))) || changed
+  let changed = folder.hasLinks // F4
+  for (const child of folder.children) changed = look(state, child, folder) || changed
   return changed
 }
 
@@ -144,8 +166,8 @@ function markDirty(folder: Folder | undefined): void {
   if (folder !== undefined) folder.isDirty = true
 }
 
-function isTrusted(folder: Folder): boolean {
-  return folder.watcher !== null && !folder.isDirty && performance.now() - folder.readAtMs < TRUST_MS // F3
+function isTrusted(folder: Folder, nowMs: number): boolean {
+  return folder.watcher !== null && !folder.isDirty && nowMs - folder.readAtMs < TRUST_MS // F3
 }
 
 function newFolder(path: string, folder: string, identity: string): Folder {
@@ -153,10 +175,12 @@ function newFolder(path: string, folder: string, identity: string): Folder {
     path,
     folder,
     identity,
+    isLink: folder === '' && isSymbolicLink(path),
     watcher: null,
     isDirty: true,
     readAtMs: 0,
     files: [],
+    hasLinks: false,
     children: [],
     skipped: [],
     stamps: new Map(),
@@ -194,13 +218,13 @@ function readFolder(folder: Folder, { accepts, mayLinkOut }: FolderTreeOptions):
     }
   }
   const gone = folder.children.filter((child) => !children.includes(child))
-  Object.assign(folder, { files, children, skipped })
+  Object.assign(folder, { files, hasLinks: files.some((file) => file.isLink), children, skipped })
   return gone
 }
 
 function linksOut(path: string): boolean {
   try {
-    return lstatSync(path).isSymbolicLink() && !realpathSync(path).startsWith(`${realpathSync(dirname(path))}${sep}`)
+    return isSymbolicLink(path) && !realpathSync(path).startsWith(`${realpathSync(dirname(path))}${sep}`)
   } catch {
     // Gone: then there is nothing to read either.
     return false
@@ -216,14 +240,18 @@ function entriesOf(path: string) {
   }
 }
 
+function isSymbolicLink(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
+}
+
 /** Tells a folder from another one that was put in its place; null when there is none. */
-function identityOf(path: string): string | null {
+export function folderIdentity(path: string): string | null {
   const stats = statSync(path, { throwIfNoEntry: false, bigint: true })
   return stats?.isDirectory() === true ? `${stats.dev}:${stats.ino}` : null
 }
 
 function isFolder(path: string): boolean {
-  return identityOf(path) !== null
+  return folderIdentity(path) !== null
 }
 
 /** True when the folder was known. */

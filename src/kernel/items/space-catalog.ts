@@ -26,8 +26,8 @@ export interface CatalogFile {
 
 /** The files of one type in one space, by id. */
 export interface SpaceCatalog {
-  /** Looks for changes; true when anything may have changed. */
-  refresh(): boolean
+  /** Looks for changes; true when anything may have changed. `identityOf` is `folderIdentity`, asked once a look for each root. */
+  refresh(identityOf: (root: string) => string | null): boolean
   files(): readonly CatalogFile[]
   byId(id: string): CatalogFile | null
   skipped(): readonly ItemProblem[]
@@ -69,8 +69,8 @@ export function createSpaceCatalog(options: SpaceCatalogOptions): SpaceCatalog {
     ids = new Map(files.toReversed().map((file) => [file.id, file]))
   }
   return {
-    refresh() {
-      const changed = trees.map(({ tree }) => tree.refresh()).includes(true)
+    refresh(identityOf) {
+      const changed = trees.map(({ root, tree }) => tree.refresh(identityOf(root))).includes(true)
       const now = trees.map(({ tree }) => tree.files())
       if (now.some((list, index) => list !== before[index])) {
         before = now
@@ -125,7 +125,9 @@ function markDuplicates(files: readonly CatalogFile[]): readonly CatalogFile[] {
 /** Changes when packages are installed into a space or removed from it. */
 export function packagesStamp(spaceRoot: string): string {
   const modules = join(spaceRoot, 'node_modules')
-  const stats =
-    statSync(join(modules, '.package-lock.json'), { throwIfNoEntry: false }) ?? statSync(modules, { throwIfNoEntry: false })
-  return stats === undefined ? '' : String(stats.mtimeMs)
+  const folder = statSync(modules, { throwIfNoEntry: false })
+  // Most spaces have none, and this is asked before each search.
+  if (folder === undefined) return ''
+  const { mtimeMs } = statSync(join(modules, '.package-lock.json'), { throwIfNoEntry: false }) ?? folder
+  return String(mtimeMs)
 }

@@ -28,12 +28,11 @@ export function createSearch({ store, openIndex, authorize }: SearchOptions): Me
       limit: Math.min(limit + 1, 100),
     })
     const shown = hits.slice(0, limit)
-    const results = await Promise.all(
-      shown.map(async (hit) => ({
-        ...summary(hit),
-        ...(await permissionMark(authorize, { itemType: hit.type, itemId: hit.id, category: hit.category }, context)),
-      })),
-    )
+    const results: Readonly<Record<string, unknown>>[] = []
+    for (const hit of shown) {
+      const question = { itemType: hit.type, itemId: hit.id, category: hit.category }
+      results.push(Object.assign(summary(hit), await permissionMark(authorize, question, context)))
+    }
     return { success: true, query: request.query ?? '', count: results.length, more: hits.length > limit, results }
   }
 }
@@ -48,7 +47,7 @@ function summary({
   file,
   available,
   score,
-}: SearchHit): Readonly<Record<string, unknown>> {
+}: SearchHit): Record<string, unknown> {
   const short = description.length > MAX_DESCRIPTION_CHARS ? `${description.slice(0, MAX_DESCRIPTION_CHARS)}…` : description
   return { type, id, space, category, description: short, version, file, available, score: Math.round(score * 1000) / 1000 }
 }

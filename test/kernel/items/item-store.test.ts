@@ -243,6 +243,28 @@ test('a folder that takes the place of a watched one is seen', async (t) => {
   assert.deepEqual(await ids(), ['three'])
 })
 
+test('an item folder that is itself moved, replaced or comes back is seen, and so is a link that leads elsewhere', async (t) => {
+  const { write, store, spaces, folder } = createItemSpaces(t)
+  const root = join(spaces.user, 'knowledge')
+  const items = store()
+  const ids = async () => (await items.list('knowledge')).map(({ id }) => id)
+  write('user', 'knowledge/one.md', 'one')
+  for (let round = 0; round < 3; round += 1) assert.deepEqual(await ids(), ['one'])
+  renameSync(root, join(spaces.user, 'aside'))
+  assert.deepEqual(await ids(), [])
+  write('user', 'knowledge/two.md', 'two')
+  for (let round = 0; round < 3; round += 1) assert.deepEqual(await ids(), ['two'])
+  rmSync(root, { recursive: true })
+  symlinkSync('aside', root)
+  for (let round = 0; round < 3; round += 1) assert.deepEqual(await ids(), ['one'])
+  const elsewhere = join(folder, 'elsewhere')
+  mkdirSync(elsewhere)
+  writeFileSync(join(elsewhere, 'three.md'), 'three')
+  rmSync(root)
+  symlinkSync(elsewhere, root)
+  assert.deepEqual(await ids(), ['three'])
+})
+
 test('a change of the same length with the same modification time is seen while the folder is watched', async (t) => {
   const { write, store } = createItemSpaces(t)
   const path = write('project', 'knowledge/a.md', '---\ndescription: one\n---\n')
