@@ -53,10 +53,17 @@ export async function startContender(name: string, file: string): Promise<Conten
 }
 
 function spawnNode(script: string, args: readonly string[], core: number): ChildProcess {
-  const command = [process.execPath, fileURLToPath(new URL(script, import.meta.url)), ...args]
-  const [file = process.execPath, ...rest] = pinned ? ['taskset', '-c', String(core), ...command] : command
+  const [file, ...rest] = pinnedCommand(core, [process.execPath, fileURLToPath(new URL(script, import.meta.url)), ...args])
   const env = { ...process.env, OPENAI_AGENTS_DISABLE_TRACING: '1', LANGSMITH_TRACING: 'false', LANGCHAIN_TRACING_V2: 'false' }
   return spawn(file, rest, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], env })
+}
+
+/** The command that runs this one on one core, where the machine can do that. */
+export function pinnedCommand(
+  core: number,
+  command: readonly [file: string, ...args: string[]],
+): readonly [file: string, ...args: string[]] {
+  return pinned ? ['taskset', '-c', String(core), ...command] : command
 }
 
 async function message(child: ChildProcess, name: string): Promise<unknown> {

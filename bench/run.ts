@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- stream loop search gate cold-start]`: runs the named benchmarks (all without a name), one after another, and prints one JSON
+ * `npm run bench [-- stream loop search gate mcp cold-start]`: runs the named benchmarks (all without a name), one after another, and prints one JSON
  * document. The first run installs the peers below bench/, which the package itself does not depend on.
  */
 import { spawnSync } from 'node:child_process'
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 import { pinned } from './processes.ts'
 
-const BENCHES = ['stream', 'loop', 'search', 'gate', 'cold-start']
+const BENCHES = ['stream', 'loop', 'search', 'gate', 'mcp', 'cold-start']
 
 function installPeers(): void {
   if (existsSync(new URL('node_modules/.package-lock.json', import.meta.url))) return

@@ -5,11 +5,12 @@
  *
  * Not measured: the meta-tool around it, and a space on a file system without change events.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createItemStore } from '../src/kernel/items/item-store.ts'
 import { createSearchIndex } from '../src/kernel/search/search-index.ts'
+import { writeItem } from './item-files.ts'
 import { round } from './statistics.ts'
 
 type Spaces = Readonly<Record<'project' | 'user' | 'system', string>>
@@ -18,38 +19,6 @@ const ITEMS = 10_000
 const ROUNDS = 200
 const WARM_UP = 20
 const GOAL_P99_MS = 5
-const VERBS = [
-  'read',
-  'write',
-  'list',
-  'deploy',
-  'check',
-  'review',
-  'merge',
-  'render',
-  'export',
-  'import',
-  'plan',
-  'measure',
-  'sign',
-  'trace',
-]
-const NOUNS = [
-  'file',
-  'branch',
-  'report',
-  'invoice',
-  'table',
-  'thread',
-  'schema',
-  'release',
-  'ticket',
-  'budget',
-  'page',
-  'image',
-  'log',
-  'route',
-]
 const QUERIES: Readonly<Record<string, string>> = {
   exact_id: 'deploy_invoice_4242',
   two_words: 'review ticket',
@@ -133,31 +102,8 @@ async function latencyOf(run: () => Promise<number>): Promise<Latency> {
 }
 
 function writeItems(spaces: Spaces): void {
-  for (let number = 0; number < ITEMS; number += 1) {
-    const verb = VERBS[number % VERBS.length] ?? ''
-    const noun = NOUNS[Math.floor(number / VERBS.length) % NOUNS.length] ?? ''
-    const id = `${verb}_${noun}_${number}`
-    const space = number % 10 < 6 ? spaces.project : number % 10 < 9 ? spaces.user : spaces.system
-    const category = `area_${number % 40}`
-    const [type, name, text] = itemFile(number, id, `${verb} one ${noun}`)
-    const target = join(space, type, category)
-    mkdirSync(target, { recursive: true })
-    writeFileSync(join(target, name), text)
-  }
-}
-
-function itemFile(number: number, id: string, description: string): readonly [string, string, string] {
-  const body = `An item for the team, number ${number}: ${VERBS[(number * 7) % VERBS.length]} the ${NOUNS[(number * 5) % NOUNS.length]} when it is due.`
-  if (number % 3 === 0)
-    return ['knowledge', `${id}.md`, `---\ntitle: ${id}\ndescription: ${description}\ntags: [bench]\n---\n${body}\n`]
-  if (number % 3 === 1) {
-    const parameters = `parameters:\n  - name: target\n    type: string\n    description: ${JSON.stringify(body)}\n`
-    const head = `tool_id: ${id}\ntool_type: http\nversion: "1.0.0"\nexecutor_id: http_client\ndescription: ${description}\n`
-    return ['tools', `${id}.yaml`, head + parameters]
-  }
-  const xml = `<directive name="${id}" version="1.0.0"><metadata><description>${description}</description></metadata>`
-  const process = `<process><step name="one"><description>${body}</description></step></process></directive>`
-  return ['directives', `${id}.md`, `# ${id}\n\n\`\`\`xml\n${xml}\n${process}\n\`\`\`\n`]
+  for (let number = 0; number < ITEMS; number += 1)
+    writeItem(number % 10 < 6 ? spaces.project : number % 10 < 9 ? spaces.user : spaces.system, number)
 }
 
 if (import.meta.main) console.log(JSON.stringify({ search: await bench(), node: process.version }, null, 2))
