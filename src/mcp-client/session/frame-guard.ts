@@ -13,7 +13,7 @@ import type { McpViolation } from '../contract.ts'
 import { quoted } from './failures.ts'
 import { createFloodMeter } from './flood-meter.ts'
 import type { FloodMeter } from './flood-meter.ts'
-import { isWithinBounds, MESSAGE_BOUNDS } from './json-bounds.ts'
+import { isWithinBounds, MESSAGE_BOUNDS } from '../../primitives/json-text/json-bounds.ts'
 
 export interface FrameGuard {
   /** Notes a message that is about to be sent. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { isWithinBounds, TEXT_BOUNDS } from '../json-text/json-bounds.ts'
 import { readBody } from './body-source.ts'
 import type { BodyConsumer, BodyEnd } from './body-source.ts'
 import type { HttpError } from './contract.ts'
@@ -8,7 +9,7 @@ import type { Lifeline } from './lifeline.ts'
 /** A whole body in memory: parsed JSON where the answer says JSON, else text, null when empty. */
 export interface WholeBody {
   readonly body: unknown
-  /** Set when the body is not what was sent: cut, over the cap, undecodable, or broken JSON. What was readable is in `body`. */
+  /** Set when the body is not what was sent: cut, over the cap, undecodable, or JSON that is broken or nests too deeply. What was readable is in `body`. */
   readonly error: HttpError | null
 }
 
@@ -27,6 +28,10 @@ export async function readWholeBody(
   const text = decodeText(Buffer.concat(chunks), contentType(response))
   if (text === '') return { body: null, error }
   if (!isJson(contentType(response))) return { body: text, error }
+  if (!isWithinBounds(text, TEXT_BOUNDS)) {
+    const message = `${options.request}: the answer is JSON that nests deeper than ${TEXT_BOUNDS.maxDepth} levels.`
+    return { body: null, error: error ?? failure('INVALID_RESPONSE', message) }
+  }
   try {
     const body: unknown = JSON.parse(text)
     return { body, error }

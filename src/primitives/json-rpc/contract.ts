@@ -35,6 +35,8 @@ export type RpcResponse =
 /** What makes a text no JSON-RPC message. */
 export type RpcViolation =
   | 'not_json'
+  /** It nests too deeply or holds too many values to be read. */
+  | 'too_complex'
   | 'not_an_object'
   | 'empty_batch'
   | 'wrong_version'

@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../../json.ts'
 import type { ParsedRpc, RpcErrorObject, RpcId, RpcViolation } from './contract.ts'
+import { isWithinBounds, MESSAGE_BOUNDS } from '../json-text/json-bounds.ts'
 import type { RpcParams } from './build-message.ts'
 
 /** One JSON text: a message, or a batch whose entries are for `parseRpc`, one after the other: a long one need not be looked at to its end. */
@@ -7,8 +8,9 @@ export type ParsedRpcText =
   | { readonly kind: 'single'; readonly parsed: ParsedRpc }
   | { readonly kind: 'batch'; readonly entries: readonly unknown[] }
 
-/** The caller caps the length of `text`. */
+/** The caller caps the length of `text`; how deep and how wide it may be is bounded here, before it is parsed. */
 export function parseRpcText(text: string): ParsedRpcText {
+  if (!isWithinBounds(text, MESSAGE_BOUNDS)) return { kind: 'single', parsed: invalid('too_complex', TOO_COMPLEX) }
   let value: unknown
   try {
     value = JSON.parse(text)
@@ -20,6 +22,8 @@ export function parseRpcText(text: string): ParsedRpcText {
   }
   return parseRpcValue(value)
 }
+
+const TOO_COMPLEX = `it nests deeper than ${MESSAGE_BOUNDS.maxDepth} levels, or holds more than ${MESSAGE_BOUNDS.maxValues} values`
 
 /** As `parseRpcText`, for what was parsed as JSON already. */
 export function parseRpcValue(value: unknown): ParsedRpcText {

@@ -29,6 +29,8 @@ const MAX_NOTIFICATIONS = 100
 const MAX_NOTIFICATION_BYTES = 256 * 1024
 /** One that asks for more gets no more refusals. */
 const MAX_REFUSALS = 100
+/** Of everything besides answers: telling its progress for hours takes less. Reading each message takes time that others wait. */
+const MAX_TALK_BYTES = 64 * 1024 * 1024
 
 export function createServerTalk({ answers, maxBytes, onRefusal }: ServerTalkOptions): ServerTalk {
   const settled = Promise.withResolvers<void>()
@@ -37,6 +39,7 @@ export function createServerTalk({ answers, maxBytes, onRefusal }: ServerTalkOpt
   let leftOut = 0
   let refusals = 0
   let bytes = 0
+  let talkBytes = 0
   let isSettled = false
   let isOver = false
 
@@ -75,15 +78,19 @@ export function createServerTalk({ answers, maxBytes, onRefusal }: ServerTalkOpt
       const size = Buffer.byteLength(line)
       const read = parseRpcText(line)
       const isTalk = read.kind === 'single' && (read.parsed.kind === 'notification' || read.parsed.kind === 'request')
-      bytes += isTalk ? 0 : size
-      isOver = bytes > maxBytes && !isSettled
+      if (isTalk) talkBytes += size
+      else bytes += size
+      isOver = (bytes > maxBytes || talkBytes > MAX_TALK_BYTES) && !isSettled
       if (isOver) return settle()
       if (read.kind === 'single') take(read.parsed, size)
       else for (const entry of read.entries) if (!take(parseRpc(entry), size)) break
     },
     settled: settled.promise,
     isSettled: () => isSettled,
-    outcome: () => (isOver ? overLimit(maxBytes) : answers.outcome()),
+    outcome: () => {
+      if (isOver) return talkBytes > MAX_TALK_BYTES ? tooMuchTalk() : overLimit(maxBytes)
+      return answers.outcome()
+    },
     notifications: () => ({
       ...(notifications.length === 0 ? {} : { notifications }),
       ...(leftOut === 0 ? {} : { notifications_left_out: leftOut }),
@@ -94,5 +101,11 @@ export function createServerTalk({ answers, maxBytes, onRefusal }: ServerTalkOpt
 function overLimit(maxBytes: number): RpcOutcome {
   const message = `The answers are over \`rpc.max_response_bytes\` (${maxBytes}). Raise it if such answers are expected.`
   const detail = { limit: 'max_response_bytes', value: maxBytes }
+  return { value: null, error: { code: 'LIMIT_EXCEEDED', message, retryable: false, detail } }
+}
+
+function tooMuchTalk(): RpcOutcome {
+  const message = `The process sent more than ${MAX_TALK_BYTES} bytes of notifications and requests before it answered.`
+  const detail = { limit: 'talk_bytes', value: MAX_TALK_BYTES }
   return { value: null, error: { code: 'LIMIT_EXCEEDED', message, retryable: false, detail } }
 }

@@ -4,7 +4,7 @@ import { createFloodMeter } from '../../../src/mcp-client/session/flood-meter.ts
 import type { FloodMeter } from '../../../src/mcp-client/session/flood-meter.ts'
 import { createFrameGuard } from '../../../src/mcp-client/session/frame-guard.ts'
 import type { FrameGuard } from '../../../src/mcp-client/session/frame-guard.ts'
-import { isWithinBounds } from '../../../src/mcp-client/session/json-bounds.ts'
+import { isWithinBounds } from '../../../src/primitives/json-text/json-bounds.ts'
 import { walkTools } from '../../../src/mcp-client/session/tool-list.ts'
 
 function guardWith(more: { maxMessageBytes?: number; meter?: FloodMeter } = {}): {

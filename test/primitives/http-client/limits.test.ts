@@ -139,3 +139,16 @@ test('no caller lets a whole answer, or the copy of a stream, take all of the me
   assert.throws(() => buffer.attached.sink.write(event), /send it to a file/)
   assert.equal(buffer.events().length, 1)
 })
+
+test('threat row 34: an answer of four million nested brackets is not parsed', async () => {
+  // Guard: `isWithinBounds` in readWholeBody. Without it whoever writes the value out is busy for half a minute.
+  const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
+  await using server = await serve((response, request) => {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(nested(request.path === '/deep' ? 4_000_000 : 500))
+  })
+  const deep = await executeHttp({ url: `${server.url}/deep` }, { mode: 'sync', sinks: [] })
+  assert.deepEqual([deep.body, deep.error?.code], [null, 'INVALID_RESPONSE'])
+  const usual = await executeHttp({ url: `${server.url}/usual` }, { mode: 'sync', sinks: [] })
+  assert.deepEqual([JSON.stringify(usual.body), usual.error], [nested(500), null])
+})

@@ -196,6 +196,22 @@ test('threat row 34: answers are bounded together, not only each', async () => {
   assert.equal(error?.code, 'LIMIT_EXCEEDED')
 })
 
+test('threat row 34: an answer of four million nested brackets is not parsed', async () => {
+  // Guard: the bounds of `parseRpcText`. Without them the host writes the value out for half a minute.
+  const brackets = (which: string): string => `head -c 4000000 /dev/zero | tr "\\0" "${which}"`
+  const { value, error } = await shell(
+    `printf '{"jsonrpc":"2.0","id":1,"result":'; ${brackets('[')}; ${brackets(']')}; echo '}'; cat > /dev/null`,
+  )
+  assert.deepEqual([value, error?.code, error?.detail?.['violation']], [null, 'INVALID_RESPONSE', 'too_complex'])
+})
+
+test('threat row 34: a process that sends long notifications without end is ended', async () => {
+  // Guard: the byte count of what is no answer.
+  const params = `'{"jsonrpc":"2.0","method":"n","params":["'; head -c 4000000 /dev/zero | tr "\\0" x; echo '"]}'`
+  const { error } = await shell(`while printf ${params}; do :; done`)
+  assert.deepEqual([error?.code, error?.detail?.['limit']], ['LIMIT_EXCEEDED', 'talk_bytes'])
+})
+
 test('threat row 34: a process that floods with requests and never reads is ended', async () => {
   // Guard: the bound on refusals, and on lines in a second.
   const { error } = await shell(

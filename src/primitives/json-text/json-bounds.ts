@@ -43,5 +43,11 @@ function endOfString(text: string, from: number): number {
   return text.length
 }
 
-/** A depth that no schema of a tool comes near, and more values than 10 MiB of ordinary text hold. */
+/** Of a message: a depth that no schema of a tool comes near, and more values than 10 MiB of ordinary text hold. */
 export const MESSAGE_BOUNDS: JsonBounds = { maxDepth: 128, maxValues: 500_000 }
+
+/**
+ * Of any other text from outside, which may be one long list of numbers. Writing a value out again takes time with the square of its depth: half
+ * a minute for what four million brackets make.
+ */
+export const TEXT_BOUNDS: JsonBounds = { maxDepth: 512, maxValues: Infinity }
