@@ -5,7 +5,7 @@
 import type { ThreadRow, ThreadsClient } from '../threads/threads-client.ts'
 
 export interface ThreadChanges {
-  /** Threads whose row changed, new ones too. */
+  /** Threads whose row changed or whose log grew, new ones too. */
   readonly updated: readonly string[]
   readonly hasNew: boolean
 }
@@ -32,7 +32,7 @@ export function createThreadWatch({ threads, everyMs = EVERY_MS }: ThreadWatchOp
   let stop: (() => void) | null = null
 
   function start(): () => void {
-    const state: WatchState = { since: before(new Date().toISOString()), seen: new Map(), version: null }
+    const state: WatchState = { since: before(new Date().toISOString()), seen: new Map(), newest: null, version: null }
     let timer: NodeJS.Timeout | null = null
     let isStopped = false
     const look = async (): Promise<void> => {
@@ -77,6 +77,8 @@ interface WatchState {
   since: string
   /** What was told of the others. */
   seen: ReadonlyMap<string, string>
+  /** The newest event at the last look: a tool that runs for long logs events while its thread's row stays as it is. */
+  newest: number | null
   version: string | null
 }
 
@@ -87,13 +89,20 @@ function changesOf(threads: ThreadsClient, state: WatchState): ThreadChanges | n
   const recent = changedSince(threads, state.since)
   const rows = recent.filter((row) => state.seen.get(row.thread_id) !== fingerprint(row))
   const hasNew = rows.some((row) => row.created_at >= state.since && !state.seen.has(row.thread_id))
-  const [newest] = recent
-  const horizon = newest === undefined ? state.since : before(newest.updated_at)
+  const [first] = recent
+  const horizon = first === undefined ? state.since : before(first.updated_at)
   if (horizon > state.since) state.since = horizon
   state.seen = new Map(recent.map((row) => [row.thread_id, fingerprint(row)]))
+  const updated = new Set([...rows.map((row) => row.thread_id), ...loggedSinceLastLook(threads, state)])
   // Remembered only now: a look that failed is made again.
   state.version = version
-  return rows.length === 0 ? null : { updated: rows.map((row) => row.thread_id), hasNew }
+  return updated.size === 0 ? null : { updated: [...updated], hasNew }
+}
+
+function loggedSinceLastLook(threads: ThreadsClient, state: WatchState): readonly string[] {
+  const { threadIds, newest } = threads.loggedSince(state.newest ?? Number.MAX_SAFE_INTEGER)
+  state.newest = newest
+  return threadIds
 }
 
 function changedSince(threads: ThreadsClient, since: string): readonly ThreadRow[] {

@@ -90,6 +90,8 @@ export interface ThreadsClient {
     threadId: string,
     options?: { readonly sinceSeq?: number; readonly limit?: number; readonly last?: number; readonly type?: string },
   ): readonly ThreadEventRow[]
+  /** The threads that logged an event after the one with this `id`, and the `id` of the newest event; 0 where there is none. */
+  loggedSince(eventId: number): { readonly threadIds: readonly string[]; readonly newest: number }
   messages(threadId: string, options?: { readonly sinceSeq?: number; readonly limit?: number }): readonly StoredMessage[]
   /** Refuses what the status table does not allow. Answers when the row is durable; the effect comes at the next turn boundary. */
   signal(threadId: string, signal: Signal): Promise<void>

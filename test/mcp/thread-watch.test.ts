@@ -41,6 +41,22 @@ test('a listener is told of a new thread once, and of nothing while nothing is w
   threads.close()
 })
 
+test('a listener is told of a thread whose log grew while its row stayed as it was', async () => {
+  const { threads, counts } = counted(threadsAlone())
+  for (const id of ['a', 'b']) await threads.spawn(request(id))
+  const watch = createThreadWatch({ threads: async () => threads, everyMs: 5 })
+  const told: string[] = []
+  watch.listen(({ updated }) => void told.push(...updated))
+  await eventually('what was there', () => told.length === 2)
+  const { versions } = counts
+  await eventually('more looks', () => counts.versions >= versions + 5)
+  await threads.logEvent('b', 'note', { text: 'half-way' })
+  await eventually('the event', () => told.length === 3)
+  assert.deepEqual(told.toSorted(), ['a', 'b', 'b'])
+  watch.close()
+  threads.close()
+})
+
 test('all listeners share one watch, which ends with the last of them and begins again', async () => {
   const { threads, counts } = counted(threadsAlone())
   const watch = createThreadWatch({ threads: async () => threads, everyMs: 5 })

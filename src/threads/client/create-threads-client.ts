@@ -9,7 +9,7 @@ import { cancelBelow, insertSignal, isPending, markCancel } from '../signals/sig
 import { assertSignal } from '../status.ts'
 import { integer } from '../store/columns.ts'
 import type { Store } from '../store/open-store.ts'
-import { getThread, listEvents, listMessages, listThreads } from '../store/thread-rows.ts'
+import { getThread, listEvents, listMessages, listThreads, threadsLoggedSince } from '../store/thread-rows.ts'
 import type { ThreadsClient } from '../threads-client.ts'
 import { createTokenLedger } from '../tokens/token-ledger.ts'
 import { prepareEvent } from '../transcript/transcript-line.ts'
@@ -62,6 +62,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       const type = range.type === undefined ? {} : { type: range.type }
       return listEvents(store, threadId, { sinceSeq: range.sinceSeq ?? 0, limit: page(range.limit ?? 1_000), ...last, ...type })
     },
+    loggedSince: (eventId) => threadsLoggedSince(store, eventId),
     messages(threadId, range = {}) {
       getThread(store, threadId)
       return listMessages(store, threadId, { sinceSeq: range.sinceSeq ?? 0, limit: page(range.limit ?? 1_000) })

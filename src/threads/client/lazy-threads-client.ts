@@ -26,6 +26,7 @@ export function createLazyThreadsClient(options: LazyThreadsClientOptions): Thre
     get: (threadId) => toAsk().get(threadId),
     list: (query) => toAsk().list(query),
     events: (threadId, range) => toAsk().events(threadId, range),
+    loggedSince: (eventId) => toAsk().loggedSince(eventId),
     messages: (threadId, range) => toAsk().messages(threadId, range),
     signal: async (threadId, signal) => toAsk().signal(threadId, signal),
     logEvent: async (threadId, type, payload) => toAsk().logEvent(threadId, type, payload),

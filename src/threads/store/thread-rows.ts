@@ -90,6 +90,16 @@ export function listEvents(
   return (range.last === undefined ? rows : rows.toReversed()).map(toEventRow)
 }
 
+/** Events are numbered in the order of their commits, whoever wrote them. */
+export function threadsLoggedSince(
+  store: Store,
+  eventId: number,
+): { readonly threadIds: readonly string[]; readonly newest: number } {
+  const [newest] = store.statement('SELECT COALESCE(MAX(id), 0) AS id FROM thread_events').all()
+  const rows = store.statement('SELECT DISTINCT thread_id FROM thread_events WHERE id > ?').all(eventId)
+  return { threadIds: rows.map((row) => text(row, 'thread_id')), newest: newest === undefined ? 0 : integer(newest, 'id') }
+}
+
 export function listMessages(
   store: Store,
   threadId: string,
