@@ -2,6 +2,12 @@ import { type Command, Option } from 'commander'
 import { collect, type On } from './grammar.ts'
 import type { AddOptions } from './verbs/connect.ts'
 
+const EXAMPLES = `
+Examples:
+  kiwi connect add tracker https://mcp.example.com/mcp --bearer-env TRACKER_TOKEN
+  kiwi connect add files --program node_modules -- node_modules/.bin/mcp-server-filesystem /project
+The command runs in the sandbox, where the project is /project.`
+
 /** `kiwi connect`: external MCP servers as tools of the project. */
 export function addConnectVerbs(program: Command, on: On): void {
   const connect = program.command('connect').description('tools of external MCP servers')
@@ -19,10 +25,15 @@ export function addConnectVerbs(program: Command, on: On): void {
         collect,
         [],
       )
-      .option('--program <path>', 'what the command consists of, in the project, such as node_modules', collect, [])
+      .option(
+        '--program <path>',
+        'what the command consists of, in the project, such as node_modules; threads see it whatever they may read',
+        collect,
+        [],
+      )
       .option('--cwd <folder>', 'where the command runs, in the project')
       .option('--prefix <prefix>', 'begins the ids of its tools (default: NAME_)')
-      .option('--tools <pattern>', 'only tools of this name, or beginning (get_*)', collect, [])
+      .option('--tools <pattern>', 'only tools of this name, or beginning (get_*); repeat it for more', collect, [])
       .option(
         '--capability <pattern=ids>',
         'capabilities that its tools require besides, such as execute_sql=db.query',
@@ -30,7 +41,11 @@ export function addConnectVerbs(program: Command, on: On): void {
         [],
       )
       .addOption(new Option('--era <era>', 'version of the protocol').choices(['auto', 'legacy', 'modern']))
-      .option('--keep', 'keep the connector file when the server cannot be reached'),
+      .option('--keep', 'keep the connector file when the server cannot be reached')
+      .showHelpAfterError(
+        '→ Such as: kiwi connect add NAME https://…, or after two dashes: kiwi connect add NAME -- node server.js --port 3',
+      )
+      .addHelpText('after', EXAMPLES),
     async (context, name: string, target: string[], options: AddOptions) =>
       (await import('./verbs/connect.ts')).connectAdd(context, { name, target, ...options }),
   )

@@ -4,25 +4,34 @@ import { table } from './format.ts'
 
 /** Each tool with its id, what it requires, and all that its server says of it: this is what a person approves. */
 export function approvalText(tools: readonly ConnectorTool[]): string {
-  if (tools.length === 0) return 'The server offers no tools that this connector asks for.'
   return tools.map(toolText).join('\n\n')
 }
 
-/** What a run did, or would do. */
-export function changesText({ changes, warnings }: ConnectorRun): string {
-  const told = changes.filter(({ what }) => what !== 'unchanged')
-  const lines = told.map(changeText)
-  const unchanged = changes.length - told.length
+/** What a run did, or would do. `shown` are the ids of created tools that are told elsewhere. */
+export function changesText({ changes, warnings, server }: ConnectorRun, shown: readonly string[] = []): string {
+  const unchanged = changes.filter(({ what }) => what === 'unchanged').length
+  const told = changes.filter(({ what, toolId }) => what !== 'unchanged' && !(what === 'created' && shown.includes(toolId)))
   return [
-    ...lines,
+    ...(changes.length === 0 ? ['The server offers no tools that this connector asks for.'] : []),
+    ...told.map(changeText),
     ...warnings.map((warning) => `warning: ${warning}`),
     summaryOf(changes, unchanged),
-    ...adviceOf(changes),
+    ...adviceOf(changes, server),
+  ].join('\n')
+}
+
+/** What a directive declares to use these tools. */
+export function permissionsText(lines: readonly string[], isCommand: boolean): string {
+  return [
+    'To use these tools, a directive declares in <permissions>:',
+    ...lines.map((line) => `  ${line}`),
+    ...(isCommand ? ['and <read resource="filesystem" path="…"/>, or <write …/>, for the files that the server may see.'] : []),
   ].join('\n')
 }
 
 export function connectorsText(connectors: readonly ConnectorRow[]): string {
-  if (connectors.length === 0) return 'No connectors. Add one with: kiwi connect add NAME URL'
+  if (connectors.length === 0)
+    return 'No connectors. Add one with: kiwi connect add NAME URL, or: kiwi connect add NAME -- COMMAND'
   return table(
     ['SERVER', 'CONNECTOR', 'TOOLS', 'EDITED', 'FILE IS', 'ENDPOINT'],
     connectors.map(({ server, connector, tools, edited, integrity, endpoint }) => [
@@ -45,7 +54,7 @@ export function removedText({
 }): string {
   return [
     ...removed.map((file) => `removed ${file}`),
-    ...kept.map((file) => `kept ${file}: it is not as the connector wrote it`),
+    ...kept.map((file) => `kept ${file}: it is not as the connector wrote it; what you signed still runs`),
     `${removed.length} removed, ${kept.length} kept.`,
   ].join('\n')
 }
@@ -78,7 +87,14 @@ function summaryOf(changes: readonly ConnectorChange[], unchanged: number): stri
   return `${[...[...counts].map(([what, count]) => `${count} ${what}`), `${unchanged} unchanged`].join(', ')}.`
 }
 
-function adviceOf(changes: readonly ConnectorChange[]): readonly string[] {
-  if (!changes.some(({ what }) => what === 'drifted')) return []
-  return ['A tool whose definition changed is not called until you accept it: kiwi connect accept NAME [TOOL…]']
+function adviceOf(changes: readonly ConnectorChange[], server: string): readonly string[] {
+  const did = (what: ConnectorChange['what']): boolean => changes.some((change) => change.what === what)
+  return [
+    ...(did('drifted')
+      ? [`A tool whose definition changed is not called until you accept it: kiwi connect accept ${server} [TOOL…]`]
+      : []),
+    ...(did('kept')
+      ? [`To have what the server offers instead of a kept file, delete it, then: kiwi connect refresh ${server}`]
+      : []),
+  ]
 }

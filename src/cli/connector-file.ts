@@ -62,9 +62,37 @@ export function connectorFile(request: ConnectorRequest, environment: Environmen
     { version: '1.2', schema: 'core', aliasDuplicateObjects: false, lineWidth: 120 },
   )
   assertNoSecret(text, environment)
-  readConnectorConfig(connectorId, config)
+  assertNoneTyped(request)
+  assertConfig(connectorId, config)
   return { connectorId, file: `.ai/tools/mcp/${name}/${connectorId}.yaml`, text }
 }
+
+/** No file was written yet, so what is wrong is told of the command line. */
+function assertConfig(connectorId: string, config: JsonObject): void {
+  try {
+    readConnectorConfig(connectorId, config)
+  } catch (error) {
+    if (!(error instanceof KiwiError)) throw error
+    const problem = error.message
+      .replace(/^The connector ".*?" cannot be used: /s, '')
+      .replaceAll(/config\.(\w+)/g, (field, name: string) => OPTION_OF.get(name) ?? field)
+    throw invalid(`No connector can be made of this: ${problem}`, 'See kiwi connect add --help.')
+  }
+}
+
+const OPTION_OF: ReadonlyMap<string, string> = new Map([
+  ['mcp_url', 'the URL'],
+  ['command', 'the command'],
+  ['args', 'the command'],
+  ['auth', '--bearer-env'],
+  ['headers', '--header'],
+  ['env', '--env'],
+  ['cwd', '--cwd'],
+  ['program', '--program'],
+  ['tool_prefix', '--prefix'],
+  ['tools', '--tools'],
+  ['capabilities', '--capability'],
+])
 
 function configOf(request: ConnectorRequest): JsonObject {
   const { name, prefix, tools, capability, era } = request
@@ -79,7 +107,8 @@ function configOf(request: ConnectorRequest): JsonObject {
   }
 }
 
-function isUrl(target: readonly string[]): boolean {
+/** Whether a server is reached over HTTP; else it is a command. */
+export function isUrl(target: readonly string[]): boolean {
   return target.length === 1 && /^(?:https?:\/\/|\$\{)/i.test(target[0] ?? '')
 }
 
@@ -111,6 +140,12 @@ function stdioConfig({ target, bearerEnv, header, env, program, cwd }: Connector
     throw invalid('--bearer-env and --header are for a server with a URL.', 'A command takes --env.')
   }
   const [command = '', ...args] = target
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(command)) {
+    throw invalid(
+      `Expected a URL of http or https, or a command, got ${JSON.stringify(command)}.`,
+      'Such as: https://mcp.example.com/mcp',
+    )
+  }
   return {
     command,
     ...(args.length === 0 ? {} : { args }),
@@ -153,6 +188,28 @@ function assertNoSecret(text: string, environment: Environment): void {
   throw invalid(
     `The value of ${found.name} would be written into the connector file.`,
     `Write '\${${found.name}}' in single quotes: it is looked up when the server is called.`,
+  )
+}
+
+/** A secret that was typed out would lie in a file that is shared, and that threads read. */
+function assertNoneTyped({ header, env }: ConnectorRequest): void {
+  for (const [name, value] of header.map(headerOf)) {
+    const isCredential = /^(?:proxy-)?authorization$|^cookie$/i.test(name)
+    if (!isTypedSecret(name, value, isCredential)) continue
+    throw typed(`header ${name}`, `--header '${name}: ${/^bearer /i.test(value) ? 'Bearer ' : ''}\${MY_SECRET}'`)
+  }
+  for (const [name, value] of env.map(variableOf))
+    if (isTypedSecret(name, value, false)) throw typed(`variable ${name}`, `--env '${name}=\${MY_SECRET}'`)
+}
+
+function isTypedSecret(name: string, value: string, isCredential: boolean): boolean {
+  return !value.includes('${') && collectSecrets({ env: { [name]: value }, names: isCredential ? [name] : [] }).length > 0
+}
+
+function typed(what: string, option: string): KiwiError {
+  return invalid(
+    `The ${what} holds a secret, which would be written into the connector file.`,
+    `Put it into a variable of your environment and name that, in single quotes: ${option}`,
   )
 }
 

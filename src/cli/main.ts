@@ -88,7 +88,7 @@ function reportUsage(output: Output, error: CommanderError, text: string): ExitC
   return EXIT.usage
 }
 
-/** Commander's own "(Did you mean ps?)". */
+/** Commander's own "(Did you mean ps?)", or what the grammar says of this verb (`showHelpAfterError('→ …')`). */
 function suggestionIn(text: string): string | null {
-  return /\((Did you mean [^)]+)\)/u.exec(text)?.[1] ?? null
+  return /\((Did you mean [^)]+)\)/u.exec(text)?.[1] ?? /^→ (.+)$/mu.exec(text)?.[1] ?? null
 }

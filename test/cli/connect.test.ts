@@ -68,7 +68,7 @@ test('kiwi connect add prints every tool with all that is said of it, and the to
   assert.match(added.stdout, /^Connected talk \(node server\.mjs\) by \.ai\/tools\/mcp\/talk\/talk_connector\.yaml\./)
   assert.match(added.stdout, /talk_echo \("echo" at its server\)\n {2}requires: mcp\.talk; effect: once\n {2}\| Says it again\./)
   assert.match(added.stdout, /requires: mcp\.talk, db\.query/)
-  assert.match(added.stdout, /2 created, 0 unchanged\./)
+  assert.match(added.stdout, /\n\n2 created, 0 unchanged\./)
   assert.match((await run('execute', 'tool', 'talk_echo', '-p', 'text=hello')).stdout, /said hello/)
   const listed = (await json('connect', 'list'))['connectors'] as readonly object[]
   assert.deepEqual(listed, [
@@ -191,10 +191,40 @@ test('threat row 33: nothing that a server says reaches the terminal as it is', 
   }
 })
 
+test('kiwi connect add says what a directive declares, and what works for a person alone', async (t) => {
+  const { offer, run, json } = person(t)
+  offer(ECHO, COUNT)
+  const added = await json('connect', 'add', 'talk', '--capability', 'cou*=db.query', ...COMMAND)
+  assert.deepEqual(added['permissions'], [
+    '<execute resource="kiwi-mcp" action="execute"/>',
+    '<execute resource="tool" id="talk_*"/>',
+    '<execute resource="mcp" server="talk"/>',
+    '<execute resource="shell"/>',
+    '<execute resource="db" action="query"/> <!-- for talk_count -->',
+  ])
+  assert.match(String(added['warnings']), /add it again with --program server\.mjs/)
+  assert.equal((await run('connect', 'remove', 'talk')).code, 0)
+  const again = await run(...ADD, ...COMMAND)
+  assert.match(again.stdout, /declares in <permissions>:\n {2}<execute resource="kiwi-mcp"/)
+  assert.doesNotMatch(again.stdout, /warning/)
+})
+
+test('a command that the sandbox does not show is told where it is', async (t) => {
+  const elsewhere = realpathSync(mkdtempSync(join(tmpdir(), 'kiwi-programs-')))
+  t.after(() => rmSync(elsewhere, { recursive: true, force: true }))
+  const { project, run } = person(t, { PATH: `${elsewhere}:${process.env['PATH'] ?? ''}` })
+  for (const file of [join(elsewhere, 'talk-server'), join(project, 'run-it')])
+    writeFileSync(file, '#!/bin/sh\n', { mode: 0o755 })
+  assert.match((await run('connect', 'add', 'talk', '--', 'talk-server')).stderr, /talk-server is there, but not in the sandbox/)
+  assert.match((await run('connect', 'add', 'talk', '--', join(project, 'run-it'))).stderr, /this one is run-it\./)
+})
+
 test('a connector that is not there is told, and a command needs its two dashes', async (t) => {
   const { run, project } = person(t)
-  assert.match((await run('connect', 'refresh', 'nope')).stderr, /ITEM_NOT_FOUND/)
-  assert.equal((await run('connect', 'add', 'talk', 'node', '-y')).code, 2)
+  const unknown = await run('connect', 'refresh', 'nope')
+  assert.deepEqual([unknown.code, unknown.stderr.includes('There is no connector "nope" in this project.')], [2, true])
+  const forgotten = await run('connect', 'add', 'talk', 'node', '-y')
+  assert.deepEqual([forgotten.code, forgotten.stderr.includes('kiwi connect add NAME -- node')], [2, true])
   assert.equal((await run('connect', 'add', 'talk')).code, 2)
   assert.deepEqual(readdirSync(join(project, '.ai')), [])
   assert.match((await run('connect', 'list')).stdout, /No connectors\./)

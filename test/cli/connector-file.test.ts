@@ -76,8 +76,11 @@ const REFUSED: readonly (readonly [what: string, request: Partial<ConnectorReque
   ['a variable that is none', { target: ['node'], env: ['A-B=c'] }, 'INVALID_REQUEST'],
   ['capabilities without pattern', { capability: ['=db.query'] }, 'INVALID_REQUEST'],
   ['a pattern without capabilities', { capability: ['query='] }, 'INVALID_REQUEST'],
-  ['the prefix of another server', { prefix: 'files_' }, 'CONFIG_VALIDATION_ERROR'],
-  ['a header of no known form', { header: ['A B: c'] }, 'CONFIG_VALIDATION_ERROR'],
+  ['the prefix of another server', { prefix: 'files_' }, 'INVALID_REQUEST'],
+  ['a header of no known form', { header: ['A B: c'] }, 'INVALID_REQUEST'],
+  ['a URL of another scheme', { target: ['ftp://example.org'] }, 'INVALID_REQUEST'],
+  ['a token typed into a header', { header: ['Authorization: Bearer abcdefgh'] }, 'INVALID_REQUEST'],
+  ['a key typed into a variable', { target: ['node'], env: ['API_KEY=abcdefgh1'] }, 'INVALID_REQUEST'],
 ]
 
 for (const [what, request, code] of REFUSED)
@@ -98,4 +101,8 @@ test('a secret that the shell put in is refused, wherever it stands', () => {
   ]
   for (const request of places)
     assert.throws(() => connectorFile({ ...PLAIN, ...request }, { GITHUB_TOKEN: secret }), /The value of GITHUB_TOKEN would be/)
+})
+
+test('what is wrong is told by the name of its option, for there is no file yet', () => {
+  assert.throws(() => configOf({ prefix: 'files_' }), /: --prefix must begin with "db_"/)
 })

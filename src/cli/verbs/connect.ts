@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path'
 import type { Kiwi } from '../../compose.ts'
 import type { ConnectorRun, Connectors, ConnectorTool } from '../../connectors/contract.ts'
 import { KiwiError } from '../../kernel/errors.ts'
-import { approvalText, changesText, connectorsText, removedText } from '../connect-text.ts'
-import { connectorFile, type ConnectorFile, type ConnectorRequest } from '../connector-file.ts'
+import { explained, permissionLines, threadWarnings } from '../connect-advice.ts'
+import { approvalText, changesText, connectorsText, permissionsText, removedText } from '../connect-text.ts'
+import { connectorFile, type ConnectorFile, type ConnectorRequest, isUrl } from '../connector-file.ts'
 import { type CliContext, withKiwi } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 
@@ -22,18 +23,43 @@ export async function connectAdd(
     const written = await writeConnector(context, kiwi, file)
     try {
       await signConnector(context, kiwi, file)
+      context.output.talk(
+        isUrl(request.target) ? 'Asking the server for its tools…' : 'Starting the server, and asking for its tools…',
+      )
       const run = await runNow(context, kiwi, file.connectorId)
       const tools = await changedTools(kiwi.connectors(context.projectPath), run)
-      context.output.data({ success: true, file: file.file, ...run, tools }, () =>
-        [`Connected ${run.server} (${run.endpoint}) by ${file.file}.`, approvalText(tools), changesText(run)].join('\n\n'),
-      )
+      showAdded(context, { request, file: file.file, run, tools })
       return EXIT.ok
     } catch (error) {
       if (keep) context.output.talk(`${file.file} was kept.`)
       else await written.undo()
-      throw error
+      throw explained(error, request, context)
     }
   })
+}
+
+function showAdded(
+  { output, projectPath }: CliContext,
+  added: {
+    readonly request: ConnectorRequest
+    readonly file: string
+    readonly run: ConnectorRun
+    readonly tools: readonly ConnectorTool[]
+  },
+): void {
+  const { request, file, tools } = added
+  const run = { ...added.run, warnings: [...added.run.warnings, ...threadWarnings(request, projectPath)] }
+  const permissions = permissionLines(request, tools)
+  output.data({ success: true, file, ...run, tools, permissions }, () =>
+    [
+      `Connected ${run.server} (${run.endpoint}) by ${file}.`,
+      ...(tools.length === 0 ? [] : [approvalText(tools), permissionsText(permissions, !isUrl(request.target))]),
+      changesText(
+        run,
+        tools.map(({ toolId }) => toolId),
+      ),
+    ].join('\n\n'),
+  )
 }
 
 /** `kiwi connect list` */
@@ -54,7 +80,7 @@ export async function connectRefresh(context: CliContext, name: string): Promise
 export async function connectDiff(context: CliContext, name: string): Promise<ExitCode> {
   return await withKiwi(context, async (kiwi) => {
     const connectors = kiwi.connectors(context.projectPath)
-    const run = await connectors.run(await connectorIdOf(connectors, name), callOf(context), { dryRun: true })
+    const run = await connectors.run(await connectorIdOf(context, kiwi, name), callOf(context), { dryRun: true })
     context.output.data({ success: true, ...run }, () => changesText(run))
     return run.changes.some(({ what }) => what !== 'unchanged' && what !== 'kept' && what !== 'skipped') ? EXIT.failed : EXIT.ok
   })
@@ -69,7 +95,7 @@ export async function connectAccept(context: CliContext, name: string, tools: re
 export async function connectRemove(context: CliContext, name: string): Promise<ExitCode> {
   return await withKiwi(context, async (kiwi) => {
     const connectors = kiwi.connectors(context.projectPath)
-    const done = await connectors.remove(await connectorIdOf(connectors, name))
+    const done = await connectors.remove(await connectorIdOf(context, kiwi, name))
     context.output.data({ success: true, ...done }, () => removedText(done))
     return EXIT.ok
   })
@@ -82,7 +108,7 @@ async function runAndShow(
 ): Promise<ExitCode> {
   return await withKiwi(context, async (kiwi) => {
     const connectors = kiwi.connectors(context.projectPath)
-    const connectorId = await connectorIdOf(connectors, name)
+    const connectorId = await connectorIdOf(context, kiwi, name)
     const accepted = accept === undefined || accept === 'all' ? accept : await upstreamNames(connectors, connectorId, accept)
     const run = await runNow(context, kiwi, connectorId, accepted)
     const tools = await changedTools(connectors, run)
@@ -114,11 +140,16 @@ async function changedTools(connectors: Connectors, { connector, changes }: Conn
 }
 
 /** A connector is called by its id or by the name of its server. */
-async function connectorIdOf(connectors: Connectors, name: string): Promise<string> {
-  const rows = await connectors.list()
+async function connectorIdOf({ projectPath }: CliContext, kiwi: Kiwi, name: string): Promise<string> {
+  const rows = await kiwi.connectors(projectPath).list()
   const found = rows.find(({ connector }) => connector === name) ?? rows.find(({ server }) => server === name)
+  if (found !== undefined) return found.connector
   // A shipped one that has not run is not listed.
-  return found?.connector ?? (name.endsWith('_connector') ? name : `${name}_connector`)
+  const shipped = name.endsWith('_connector') ? name : `${name}_connector`
+  if ((await kiwi.kernel(projectPath).load({ item_type: 'tool', item_id: shipped })).success) return shipped
+  throw new KiwiError('INVALID_REQUEST', `There is no connector "${name}" in this project.`, {
+    suggestion: 'kiwi connect list shows them.',
+  })
 }
 
 async function upstreamNames(connectors: Connectors, connectorId: string, given: readonly string[]): Promise<readonly string[]> {
