@@ -58,7 +58,9 @@ export function createOutput(options: {
 /** What went wrong, where, and what to do, one under the other. What the message says already is not said again. */
 export function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
   const { code, message, chain, failed_at: failedAt, cause, suggestion } = envelope.error
-  const lines = [`${label} ${terminalText(message)} [${code}]`]
+  // What to do has a line of its own.
+  const isEnd = suggestion !== null && suggestion !== '' && message.length > suggestion.length && message.endsWith(suggestion)
+  const lines = [`${label} ${terminalText(isEnd ? message.slice(0, -suggestion.length).trimEnd() : message)} [${code}]`]
   if (failedAt !== null)
     lines.push(`  at ${terminalLine([failedAt.tool_id, failedAt.config_path].filter((part) => part !== null).join(': '))}`)
   const isSaid = (text: string): boolean => message.includes(text)
@@ -68,12 +70,19 @@ export function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
   if (cause !== null)
     lines.push(`  cause: ${terminalLine(isSaid(cause.message) ? cause.code : `${cause.message} [${cause.code}]`)}`)
   for (const [fact, value] of Object.entries(envelope.error)) {
-    if (SHAPE.has(fact) || value === null) continue
+    if (SHAPE.has(fact) || value === null || value === '' || (typeof value === 'string' && isSaid(value))) continue
     const values = Array.isArray(value) ? value.map(plain).filter((entry) => !isSaid(entry)) : [plain(value)]
-    lines.push(...values.map((entry) => `  ${terminalLine(`${fact}: ${entry}`)}`))
+    for (const entry of values) lines.push(...factLines(fact, entry))
   }
   if (suggestion !== null) lines.push(`  → ${terminalText(suggestion)}`)
   return lines.join('\n')
+}
+
+/** A text of several lines, such as a difference, keeps them. */
+function factLines(fact: string, text: string): readonly string[] {
+  const lines = terminalText(text).trimEnd().split('\n')
+  if (lines.length < 3) return [`  ${terminalLine(`${fact}: ${text}`)}`]
+  return [`  ${terminalLine(fact)}:`, ...lines.map((line) => `    ${line}`)]
 }
 
 /** Fields with a place of their own above; `validation_errors` repeats those of `failed_at`. */

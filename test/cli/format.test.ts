@@ -128,6 +128,22 @@ test('what the message of an error says already is not repeated below it', () =>
   ])
 })
 
+test('what to do stands at the end alone, and a fact of several lines keeps them', () => {
+  const error = new KiwiError('MCP_TOOL_CHANGED', 'It is another. Look at x.', {
+    suggestion: 'Look at x.',
+    facts: { diff: '--- a\n+++ b\n\r-\u001B[2Jold\n', stderr: '', remediation: 'Look at x.' },
+  }).toEnvelope()
+  assert.deepEqual(errorText(error).split('\n'), [
+    'error: It is another. [MCP_TOOL_CHANGED]',
+    '  diff:',
+    '    --- a',
+    '    +++ b',
+    '    ',
+    '    -old',
+    '  → Look at x.',
+  ])
+})
+
 test('a follower is told of tools and warnings, not of bookkeeping', () => {
   const note = (event_type: string, payload: Record<string, string | boolean>) => noteOf({ event_type, payload }, 80)
   assert.match(note('tool_result', { tool: 'write_file', success: false, summary: 'no' }) ?? '', /✗ write_file: no/u)
