@@ -18,6 +18,7 @@ export function exitCodeOfError(code: ErrorCode): ExitCode {
   if (code === 'PERMISSION_DENIED') return EXIT.denied
   if (code === 'BUDGET_EXCEEDED') return EXIT.budget
   if (code === 'INVALID_REQUEST') return EXIT.usage
+  if (code === 'ABORTED') return EXIT.interrupted
   return EXIT.failed
 }
 

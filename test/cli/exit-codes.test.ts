@@ -43,4 +43,6 @@ test('an error envelope exits by its code', () => {
     [3, 4, 2],
   )
   assert.equal(exitCodeOfError('TOOL_CHAIN_FAILED'), 1)
+  // Only Ctrl-C, SIGTERM or a reader that went away abort what a verb does.
+  assert.equal(exitCodeOfError('ABORTED'), 130)
 })
