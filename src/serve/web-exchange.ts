@@ -59,6 +59,9 @@ async function pump(answer: Response, response: ServerResponse): Promise<void> {
     // A stream that broke is cut off below; there is no status left to say it with.
   }
   clearTimeout(head)
+  // Node 24 loses what a response still holds back when it ends. So that goes to the socket, whose cork `end` takes off once everything is there.
+  response.socket?.cork()
+  release(response)
   response.end()
 }
 
