@@ -44,13 +44,17 @@ const MAX_DIFF_CHARS = 20_000
 export function planRun(facts: RunFacts): RunPlan {
   const { connector, tools, takenBy } = facts
   const byId = new Map(facts.files.map((file) => [file.toolId, file]))
-  const wanted = new Map(tools.filter(({ name }) => isWanted(name, connector)).map((tool) => [tool.name, tool]))
+  // A server that lists two tools of one name chooses which one is called: neither is made.
+  const wanted = Map.groupBy(
+    tools.filter(({ name }) => isWanted(name, connector)),
+    ({ name }) => name,
+  )
   const names = toolNames([...wanted.keys()], { prefix: connector.toolPrefix, takenBy })
   const warnings: string[] = []
   const planned = names.map((name): PlannedChange => {
-    const tool = wanted.get(name.upstream)
-    if (name.kind === 'skipped' || tool === undefined) {
-      const reason = name.kind === 'skipped' ? name.reason : 'the server names it twice'
+    const [tool, ...others] = wanted.get(name.upstream) ?? []
+    if (name.kind === 'skipped' || tool === undefined || others.length > 0) {
+      const reason = name.kind === 'skipped' ? name.reason : `The server lists ${others.length + 1} tools of this name.`
       return { change: { upstream: name.upstream, toolId: name.toolId ?? '', file: null, what: 'skipped', reason } }
     }
     const generated = toolFileText({ connector, connectorId: facts.connectorId, tool, toolId: name.toolId })
