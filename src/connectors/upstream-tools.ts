@@ -75,7 +75,7 @@ function callOf(
   const { mcp_url: url, ...rest } = rendered(connectorId, written, (name, path) => {
     const value = env(name, context, { path })
     if (value !== undefined) told.set(name, value)
-    if (path[0] === 'auth' || path[0] === 'headers') secretNames.add(name)
+    if (isSecretPlace(path)) secretNames.add(name)
     return value
   })
   const shared = { server, ...rest, ...(era === null ? {} : { era }) }
@@ -86,6 +86,11 @@ function callOf(
     context: transport.kind === 'stdio' && transport.program.length > 0 ? { ...context, __program: transport.program } : context,
     told: createRedactor(collectSecrets({ env: Object.fromEntries(told), names: [...secretNames] })),
   }
+}
+
+/** As the redaction of results has it: what a server is told in these fields is for it alone, whatever the variable is called. */
+function isSecretPlace([top]: readonly (string | number)[]): boolean {
+  return top === 'auth' || top === 'headers' || top === 'env'
 }
 
 function rendered(

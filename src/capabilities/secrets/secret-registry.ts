@@ -98,7 +98,7 @@ function isExistingPath(value: string): boolean {
 
 const MAX_PATH = 4096
 const SECRET_TOPS: ReadonlySet<string | number> = new Set(['headers', 'auth', 'env'])
-const SECRET_FIELD = /^(?:proxy-)?authorization$|^cookie$|^credentials?$|api[-_]?key|token|secret|passw(?:or)?d/i
+const SECRET_FIELD = /^(?:proxy-)?authorization$|^auth$|^cookie$|^credentials?$|api[-_]?key|token|secret|passw(?:or)?d/i
 
 /** Whether what stands at this place of a tool's configuration proves who is calling, or is given to a process as its environment. */
 function isSecretPlace(path: readonly (string | number)[]): boolean {

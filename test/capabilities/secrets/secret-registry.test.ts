@@ -34,9 +34,11 @@ test('a variable that a tool file puts into headers, auth or env is a secret fro
   registry.used('ENDPOINT', 'https://example.com/v1', ['url'])
   registry.used('SIGN_IN', 'value-one-1', ['headers', 'x-auth'])
   registry.used('LOGIN', 'value-two-2', ['mcp', 0, 'Authorization'])
+  // The value of a header that a tool of an MCP server is called with.
+  registry.used('MY_PAT', 'value-four-4', ['rpc', 'auth', 'value'])
   assert.equal(
-    redactor.text('https://example.com/v1 value-one-1 value-two-2'),
-    'https://example.com/v1 [secret:SIGN_IN] [secret:LOGIN]',
+    redactor.text('https://example.com/v1 value-one-1 value-two-2 value-four-4'),
+    'https://example.com/v1 [secret:SIGN_IN] [secret:LOGIN] [secret:MY_PAT]',
   )
   registry.addFrom({ LATE: 'value-three-3' }, ['LATE'])
   assert.equal(redactor.text('value-three-3'), '[secret:LATE]')
