@@ -63,7 +63,7 @@ export function createCheckedFetch(options: CheckedFetchOptions): CheckedFetch {
       if (!isWhole) guard.violate('message_too_long', `sent a message of more than ${options.maxMessageBytes} bytes`)
       const messages = isWhole && text !== '' ? guard.messages(text) : []
       exchange.end()
-      return new Response(JSON.stringify(messages), response)
+      return bodyless(response) ?? new Response(JSON.stringify(messages), response)
     }
     const { text } = await readText(response, MAX_ERROR_BODY_BYTES)
     exchange.end()

@@ -56,6 +56,19 @@ test('a page of the web is no MCP server', async () => {
   }
 })
 
+test('a notification may be answered with 204, whatever type the server says of nothing', async () => {
+  await using server = await serve((response, { method, body }) => {
+    const { id, method: asked } = (body === '' ? {} : JSON.parse(body)) as { readonly id?: number; readonly method?: string }
+    if (method !== 'POST') return void response.writeHead(405).end()
+    response.writeHead(id === undefined ? 204 : 200, { 'content-type': 'application/json' })
+    const handshake = { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: { name: 's', version: '1' } }
+    const result = asked === 'initialize' ? handshake : {}
+    response.end(id === undefined ? undefined : JSON.stringify({ jsonrpc: '2.0', id, result }))
+  })
+  await using opened = await open(httpTarget(server.url), { era: 'legacy' })
+  assert.deepEqual(await opened.session.request('ping', undefined, ANSWER), {})
+})
+
 test('a redirect to another origin is not followed, and its credentials go nowhere', async () => {
   await using other = await serve((response) => void response.writeHead(200).end())
   await using server = await serve((response) => void response.writeHead(307, { location: `${other.url}/mcp` }).end())
