@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import type { JsonObject } from '../../../src/json.ts'
 import { createFloodMeter } from '../../../src/mcp-client/session/flood-meter.ts'
 import type { FloodMeter } from '../../../src/mcp-client/session/flood-meter.ts'
 import { createFrameGuard } from '../../../src/mcp-client/session/frame-guard.ts'
@@ -145,6 +146,21 @@ describe('a list of tools', () => {
       ],
     })
     assert.deepEqual(asked, [undefined, { cursor: 'two' }])
+  })
+
+  test('threat row 34: is given up as soon as a page comes back, or at more tools than anybody can use', async () => {
+    const askedUntil = async (page: (asked: number) => JsonObject): Promise<[string, number]> => {
+      let asked = 0
+      const walk = await walkTools(() => Promise.resolve(page((asked += 1))))
+      return [walk.kind === 'violation' ? walk.violation : '', asked]
+    }
+    const many = Array.from({ length: 1_000 }, () => tool)
+    assert.deepEqual(await askedUntil((asked) => ({ tools: [tool], nextCursor: asked % 2 === 0 ? 'a' : 'b' })), [
+      'endless_pages',
+      3,
+    ])
+    assert.deepEqual(await askedUntil((asked) => ({ tools: many, nextCursor: String(asked) })), ['endless_pages', 3])
+    assert.deepEqual(await askedUntil((asked) => ({ tools: [], nextCursor: String(asked) })), ['endless_pages', 64])
   })
 
   for (const page of [
