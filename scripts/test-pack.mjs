@@ -1,13 +1,16 @@
 // `npm run test:pack`: what a user gets. Packs the package, installs it into an empty folder, and runs the whole demo from there on the
-// pinned Node and on the oldest supported line; then both public entries, their types, and `kiwi doctor`.
+// pinned Node and on the oldest supported line; then Kiwi in both directions of MCP, both public entries, their types, and `kiwi doctor`.
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { checkImports } from './pack-imports.mjs'
 
 /** The newest release of the oldest line that `engines` allows. */
 const OLDEST_NODE = '24.21.0'
+const MCP_SERVER = '@modelcontextprotocol/server-filesystem'
+const MCP_SERVER_VERSION = '2026.8.31'
 const ENTRIES = ['kiwi-mcp', 'kiwi-mcp/base-harness']
 const STEP_TIMEOUT_MS = 5 * 60_000
 
@@ -107,7 +110,7 @@ function userEnv(home, node) {
   return { ...Object.fromEntries(kept), HOME: home, PATH: `${resolve(node, '..')}:${process.env.PATH}` }
 }
 
-function tryPackage(consumer, node) {
+function tryPackage(consumer, { node, servers }) {
   const { stdout: version } = run(node, ['--version'], { cwd: consumer })
   const label = `Node ${version.trim().slice(1)}`
   const slug = version.trim().replaceAll('.', '-')
@@ -122,7 +125,11 @@ function tryPackage(consumer, node) {
       step(`${label}: demo over the ${wire} wire completed`)
     }
     tryRelay(label, { consumer, node, env })
-    trySandbox(label, (args) => run(node, [kiwi, ...args], { cwd: folder(`project-${slug}`), env }))
+    const project = folder(`project-${slug}`)
+    const inProject = (args) => run(node, [kiwi, ...args], { cwd: project, env })
+    trySandbox(label, inProject)
+    tryServers(label, { project, servers, kiwi: inProject })
+    tryServe(label, { consumer, node, kiwi, project, env })
     for (const entry of ENTRIES) {
       const { stdout } = run(node, ['--input-type=module', '-e', `console.log(Object.keys(await import('${entry}')).length)`], {
         cwd: consumer,
@@ -140,16 +147,68 @@ function tryPackage(consumer, node) {
   }
 }
 
+function executing(kiwi) {
+  return (id, ...parameters) =>
+    JSON.parse(kiwi(['execute', 'tool', id, '--output', 'json', ...parameters.flatMap((one) => ['--param', one])]).stdout)
+}
+
 /** The worker of a project's tool, and a command, both of which run files of the built package inside of the sandbox. */
 function trySandbox(label, kiwi) {
   kiwi(['init', '--project', '.'])
-  const execute = (id, ...parameters) =>
-    JSON.parse(kiwi(['execute', 'tool', id, '--output', 'json', ...parameters.flatMap((one) => ['--param', one])]).stdout)
+  const execute = executing(kiwi)
   const counted = execute('count_words', 'text=one two three')
   expect(counted.result?.words === 3, `count_words did not count in its worker: ${JSON.stringify(counted)}`)
   const shell = execute('bash', 'command=ls -d /project')
   expect(shell.result?.stdout === '/project\n', `bash did not run in the sandbox: ${JSON.stringify(shell)}`)
   step(`${label}: a project tool and bash ran in the sandbox`)
+}
+
+/**
+ * A server from npm becomes tools, and a program answers over JSON-RPC; both run in the sandbox. They bring their Node as a package of the project, because
+ * the sandbox shows no Node that lies in a home folder.
+ */
+function tryServers(label, { project, servers, kiwi }) {
+  run('cp', ['-al', join(servers, 'node_modules'), project], { cwd: project })
+  writeFileSync(join(project, 'note.txt'), 'Ship it on Friday.\n')
+  const answer =
+    'process.stdin.once("data", (line) => console.log(JSON.stringify({ jsonrpc: "2.0", id: JSON.parse(line).id, result: "pong" })))'
+  const node = 'node_modules/node/bin/node'
+  const server = `node_modules/${MCP_SERVER}/dist/index.js`
+  kiwi(['connect', 'add', 'files', '--program', 'node_modules', '--', node, server, '/project'])
+  const execute = executing(kiwi)
+  const read = execute('files_read_text_file', 'path=/project/note.txt')
+  expect(
+    /Ship it on Friday/.test(JSON.stringify(read.result)),
+    `The connected server did not read the file: ${JSON.stringify(read)}`,
+  )
+  const { tools } = execute(
+    'mcp_discover',
+    'server=files',
+    `command=${node}`,
+    `args=${JSON.stringify([server, '/project'])}`,
+  ).result
+  expect(tools?.length > 5, `mcp_discover listed no tools: ${JSON.stringify(tools)}`)
+  kiwi(['connect', 'remove', 'files'])
+  step(`${label}: a server from npm was connected, one of its ${tools.length} tools ran, and it was removed`)
+  const ponged = execute('jsonrpc_stdio', `command=${node}`, `args=${JSON.stringify(['-e', answer])}`, 'method=ping')
+  expect(ponged.result?.result === 'pong', `jsonrpc_stdio was not answered: ${JSON.stringify(ponged)}`)
+  step(`${label}: jsonrpc_stdio was answered`)
+}
+
+/** `kiwi serve` and a client that is installed with Kiwi, not with this repository. */
+function tryServe(label, { consumer, node, kiwi, project, env }) {
+  const client = join(consumer, 'pack-client.mjs')
+  copyFileSync(join(ROOT, 'scripts/pack-client.mjs'), client)
+  const { stdout } = run(node, [client, kiwi, project], { cwd: consumer, env })
+  const { withoutToken, eras } = JSON.parse(stdout)
+  expect(withoutToken === 401, `kiwi serve answered ${withoutToken} without a token, expected 401.`)
+  const versions = eras.map(({ version }) => version)
+  expect(versions.join() === '2025-11-25,2026-07-28', `Expected both eras of MCP, got ${versions.join(' and ')}.`)
+  for (const { tools, overHttp } of eras) {
+    expect(tools.length === 5, `kiwi serve listed ${tools.join(', ')}, expected five tools.`)
+    expect(overHttp?.result?.result?.method === 'add', `jsonrpc_http was not answered: ${JSON.stringify(overHttp)}`)
+  }
+  step(`${label}: kiwi serve refused a client without its token, answered one of each era, and jsonrpc_http was answered`)
 }
 
 /** A command of a thread whose network is scoped: the relay of the built package is shown inside and opens the way to the proxy. */
@@ -197,10 +256,12 @@ try {
   const tarball = pack()
   const consumer = install('consumer', [tarball])
   refuseMachinePaths(consumer)
+  const { modules, lazy, packages } = checkImports(join(consumer, 'node_modules/kiwi-mcp'))
+  step(`${modules} built files and their ${lazy} lazy imports resolve, with the ${packages} packages that Kiwi names`)
   checkTypes(consumer)
-  tryPackage(consumer, process.execPath)
-  const old = install('oldest-node', [`node@${OLDEST_NODE}`])
-  tryPackage(consumer, join(old, 'node_modules/node/bin/node'))
+  const servers = install('servers', [`node@${OLDEST_NODE}`, `${MCP_SERVER}@${MCP_SERVER_VERSION}`])
+  tryPackage(consumer, { node: process.execPath, servers })
+  tryPackage(consumer, { node: join(servers, 'node_modules/node/bin/node'), servers })
   console.log('The package works as installed.')
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
