@@ -42,28 +42,35 @@ export interface McpHttpServer {
  * @throws {KiwiError} EXECUTION_FAILED when the address cannot be had; INVALID_REQUEST for one that is not loopback.
  */
 export async function serveMcpHttp(options: McpHttpOptions): Promise<McpHttpServer> {
-  const { serving, token, host = '127.0.0.1', onError = () => undefined } = options
+  const { serving, host = '127.0.0.1', onError = () => undefined } = options
   if (host !== '127.0.0.1' && host !== '::1')
     throw new KiwiError('INVALID_REQUEST', `The server listens on 127.0.0.1 or ::1 only, not on ${JSON.stringify(host)}.`)
   const limits: ServeLimits = { ...SERVE_LIMITS, ...options.limits }
   const endpoint = createMcpEndpoint({ serving, limits, onError })
   const state = { isClosing: false }
   const unfinished = new Set<Promise<unknown>>()
+  const watch = watchToken(options.token)
   const server = createHttpServer(limits, (request, response) => {
     const finished = new Promise<void>((resolve) => response.once('close', resolve))
     unfinished.add(finished)
-    response.once('close', () => unfinished.delete(finished))
+    response.once('close', () => {
+      unfinished.delete(finished)
+      watch.delete(response)
+    })
     response.on('error', onError)
-    const refusal = state.isClosing ? CLOSING : refusalOf(request, token, onError)
-    if (refusal === null) void endpoint.handle(request, response)
-    else refuse(request, response, refusal)
+    const refusal = state.isClosing ? CLOSING : refusalOf(request, watch.token, onError)
+    if (refusal !== null) return refuse(request, response, refusal)
+    watch.add(response)
+    void endpoint.handle(request, response)
   })
   const port = await listen(server, { host, port: options.port })
+  const checking = setInterval(() => watch.endRevoked(), limits.tokenCheckMs).unref()
   return {
     url: `http://${host === '::1' ? '[::1]' : host}:${port}${MCP_PATH}`,
     port,
     async close() {
       state.isClosing = true
+      clearInterval(checking)
       const closed = once(server, 'close')
       server.close()
       await endpoint.close()
@@ -100,6 +107,41 @@ const UNAUTHORIZED: Refusal = {
 }
 const NO_TOKEN: Refusal = { status: 503, message: 'The token of this server cannot be read; its own output says why.' }
 const CLOSING: Refusal = { status: 503, message: 'The server is closing.', headers: { connection: 'close', 'retry-after': '5' } }
+
+/** A stream may last for days, but only as long as its token holds: one that was replaced may have been stolen. */
+interface TokenWatch {
+  /** The token as it is now. */
+  readonly token: McpHttpOptions['token']
+  /** Remembers by which token, the last that was asked for, this answer is given. */
+  add(response: ServerResponse): void
+  delete(response: ServerResponse): void
+  /** Cuts off the answers that are given by another token than that of now. */
+  endRevoked(): void
+}
+
+function watchToken(token: McpHttpOptions['token']): TokenWatch {
+  const open = new Map<ServerResponse, string | null>()
+  let last: string | null = null
+  const ask = (read: () => string): string => {
+    last = null
+    last = read()
+    return last
+  }
+  return {
+    token: typeof token === 'function' ? () => ask(token) : token,
+    add: (response) => void open.set(response, last),
+    delete: (response) => void open.delete(response),
+    endRevoked() {
+      if (typeof token !== 'function' || open.size === 0) return
+      try {
+        ask(token)
+      } catch {
+        // Nobody is let in then; whoever asks next is told why.
+      }
+      for (const [response, given] of open) if (given !== last) response.destroy()
+    },
+  }
+}
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void
 

@@ -18,6 +18,8 @@ export interface ServeLimits {
   readonly requestTimeoutMs: number
   /** A socket on which nothing moves is closed; longer than any call may take. */
   readonly socketIdleMs: number
+  /** How often a server with open answers looks whether its token is still the same; those of another token are cut off. */
+  readonly tokenCheckMs: number
   /** Given to running calls when the server is closed. */
   readonly closeGraceMs: number
 }
@@ -32,5 +34,6 @@ export const SERVE_LIMITS: ServeLimits = {
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   socketIdleMs: 60_000,
+  tokenCheckMs: 2000,
   closeGraceMs: 2000,
 }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { test } from 'node:test'
-import { AUTHORIZED, INITIALIZE, JSON_HEADERS, send, serveFixture, TOKEN } from './served-fixture.ts'
+import { AUTHORIZED, INITIALIZE, JSON_HEADERS, openSession, send, serveFixture, TOKEN } from './served-fixture.ts'
 
 const METHODS = ['GET', 'POST', 'DELETE', 'OPTIONS', 'PUT', 'HEAD']
 
@@ -172,6 +173,23 @@ test('a token that changed holds at once, and one that cannot be read lets nobod
     errors.map(({ message }) => message),
     ['The file is open to others.'],
   )
+})
+
+// Guard: `endRevoked` in src/serve/http-server.ts.
+test('threat row 39: a stream that was opened with a token ends when another one holds', async (t) => {
+  const state = { token: TOKEN }
+  const { port } = await serveFixture(t, { token: () => state.token, limits: { tokenCheckMs: 20 } })
+  const session = await openSession(port)
+  const socket = connect(port, '127.0.0.1')
+  socket.on('error', () => undefined)
+  const stream = { ...JSON_HEADERS, host: `127.0.0.1:${port}`, 'mcp-session-id': session }
+  const lines = Object.entries(stream).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.write(`GET /mcp HTTP/1.1\r\n${lines.join('')}\r\n`)
+  const [head] = (await once(socket, 'data')) as [Buffer]
+  assert.match(head.toString(), /^HTTP\/1\.1 200 /u)
+  const closed = once(socket, 'close', { signal: AbortSignal.timeout(20_000) })
+  state.token = 'another'
+  await closed
 })
 
 /** The first line of the answer to bytes that no client library would send. */
