@@ -169,7 +169,7 @@ describe('a server that dies or hangs', () => {
     test(`threat row 34: progress without end does not keep a call alive for ever (${transport})`, async () => {
       await using hostile = await openHostile('progress_forever', transport)
       let told = 0
-      const options = { timeoutMs: 1_500, maxTotalMs: 4_000, onProgress: () => (told += 1) }
+      const options = { timeoutMs: 3_500, maxTotalMs: 4_000, onProgress: () => (told += 1) }
       const failure = await failureOf(hostile.session.request('tools/call', { name: 'fault' }, options))
       assert.deepEqual([failure.code, failure.detail['timer']], ['TIMEOUT', 'total'])
       assert.ok(told > 1)
