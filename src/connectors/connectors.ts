@@ -15,6 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type ConnectorKeys, createConnectorKeys } from '../capabilities/keys/connector-keys.ts'
 import type { ExecutionContext } from '../kernel/chain/primitive.ts'
 import type { Kernel, KernelOptions, SigningKeys } from '../kernel/contract.ts'
+import type { Json } from '../json.ts'
 import { KiwiError } from '../kernel/errors.ts'
 import type { Space } from '../kernel/items/item.ts'
 import { openFolder, removeChildFile } from '../primitives/files/confined-fs.ts'
@@ -110,13 +111,10 @@ async function runConnector(
     })
     if (context.signal?.aborted === true) throw new KiwiError('ABORTED', `The run of "${connectorId}" was cancelled.`)
     const changes = dryRun ? plan.changes.map(({ change }) => change) : await carryOut(parts, config, plan)
-    return {
-      connector: connectorId,
-      server: config.server,
-      endpoint: endpointOf(config),
-      changes,
-      warnings: [...listed.warnings, ...plan.warnings],
-    }
+    const warnings = [...listed.warnings, ...plan.warnings]
+    const run: ConnectorRun = { connector: connectorId, server: config.server, endpoint: endpointOf(config), changes, warnings }
+    // Names of tools are words of the server. A run is plain data.
+    return listed.told.json(run as unknown as Json) as unknown as ConnectorRun
   } finally {
     lock.release()
   }

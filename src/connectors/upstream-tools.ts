@@ -31,8 +31,8 @@ export interface UpstreamList {
   readonly tools: readonly UpstreamTool[]
   /** What was in the list and is no tool. */
   readonly warnings: readonly string[]
-  /** Finds the secrets that the server was told. */
-  readonly told: Pick<Redactor, 'find'>
+  /** Knows the secrets that the server was told: it may repeat them wherever its words are shown. */
+  readonly told: Pick<Redactor, 'find' | 'json'>
 }
 
 /** Far more than any server has; each becomes a file. */
@@ -51,7 +51,8 @@ export async function listUpstreamTools(ports: ListPorts, request: ListRequest):
   for (let attempt = 1; ; attempt += 1) {
     const answer = await ports.execute(call.request, call.context)
     if (answer.success) return { ...parseList(request, answer['result']), told: call.told }
-    const failure = failureOf(answer.error)
+    // Its errors hold words of the server; they are data, with texts in the place of texts.
+    const failure = failureOf(call.told.json(answer.error as unknown as JsonObject) as unknown as ErrorBody)
     if (attempt >= maxAttempts || !isRetryable(failure)) throw failure
     await waited(backoffMs(attempt), request.context.signal)
   }

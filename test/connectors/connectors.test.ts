@@ -240,6 +240,25 @@ test('a secret is sent to the server and written nowhere, also when the server r
     assert.doesNotMatch(await project.read(join(parentPath, name).slice(project.root.length + 1)), /very-secret-token/)
 })
 
+// Fails when what `listUpstreamTools` throws, or what a run gives, is not redacted.
+test('threat row 6: a server that repeats its token in errors and names gets it into no message', async (t) => {
+  const server = await startStandIn([QUERY], { token: 'very-secret-token' })
+  t.after(async () => await server[Symbol.asyncDispose]())
+  const project = await createConnectedProject(t)
+  project.env.set('DB_PAT', 'very-secret-token')
+  const id = await project.connector('db', { mcp_url: server.url, auth: { type: 'bearer', token: '${DB_PAT}' } })
+  server.tools = [{ name: 'very-secret-token' }, { name: 'no name: very-secret-token' }]
+  const changes = await project.run(id)
+  assert.deepEqual(outcomes(changes), ['[secret:DB_PAT] skipped', 'no name: [secret:DB_PAT] skipped'])
+  assert.doesNotMatch(JSON.stringify(changes), /very-secret-token/)
+  server.hold = Promise.reject(new Error('I do not like very-secret-token.'))
+  server.hold.catch(() => undefined)
+  const error = await failureOf(project.run(id))
+  assert.equal(error.code, 'JSON_RPC_ERROR')
+  assert.match(error.message, /I do not like \[secret:DB_PAT\]/)
+  assert.doesNotMatch(JSON.stringify([error.message, error.context]), /very-secret-token/)
+})
+
 // Fails when `env` is taken out of `isSecretPlace`: a server that is started repeats what its environment holds.
 test('threat row 6: a value of the environment of a server that is started is written nowhere, whatever its variable is called', async (t) => {
   const project = await createConnectedProject(t)
