@@ -1,14 +1,17 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { KiwiError } from '../errors.ts'
-import { folderIdentity } from './folder-tree.ts'
+import { createInstalledPackages } from './installed-packages.ts'
 import type { Item, ItemProblem, ItemType, Space } from './item.ts'
 import { isProtectedSystemItem } from './shadowing.ts'
 import type { Finding } from './source-text.ts'
-import { createSpaceCatalog, packagesStamp } from './space-catalog.ts'
+import { createSpaceCatalog } from './space-catalog.ts'
 import type { CatalogFile, SpaceCatalog } from './space-catalog.ts'
+import { createWatchedPlace } from './watched-place.ts'
 
 /** Also the order in which spaces answer for an id. */
 const SPACES: readonly Space[] = ['project', 'user', 'system']
+/** Nothing shipped needs a package of its space. */
+const OPEN_SPACES: readonly Space[] = ['project', 'user']
 const TYPES: readonly ItemType[] = ['directive', 'knowledge', 'tool']
 
 /** The files of all spaces and what one space means for another. */
@@ -38,8 +41,9 @@ export interface CatalogsOptions {
 export function createCatalogs(options: CatalogsOptions): Catalogs {
   const catalogs = openCatalogs(options)
   const all = [...catalogs.values()]
+  const places = new Map(rootsOf(options).map((root) => [root, createWatchedPlace(root)]))
+  const packages = new Map(OPEN_SPACES.map((space) => [space, createInstalledPackages(options.spaces[space])]))
   let revision = 0
-  let packages: ReadonlyMap<Space, string> = new Map()
   /** Looks that were asked for in this turn of the loop: all links of a chain share one. */
   const joinable = new Map<ItemType | undefined, Promise<void>>()
   const of = (space: Space, type: ItemType): SpaceCatalog => {
@@ -58,11 +62,10 @@ export function createCatalogs(options: CatalogsOptions): Catalogs {
     joinable.delete(type)
     await nextTurn()
     const asked = type === undefined ? all : SPACES.map((space) => of(space, type))
-    const identityOf = rememberedIdentities()
-    const changed = asked.map((catalog) => catalog.refresh(identityOf)).includes(true)
-    const installed = new Map(SPACES.map((space) => [space, space === 'system' ? '' : packagesStamp(options.spaces[space])]))
-    if (changed || SPACES.some((space) => installed.get(space) !== packages.get(space))) revision += 1
-    packages = installed
+    const seen = new Map([...places].map(([root, place]) => [root, place.look()]))
+    const changed = asked.map((catalog) => catalog.refresh((root) => seen.get(root) ?? null)).includes(true)
+    const installed = [...packages].map(([space, each]) => each.look(seen.get(options.spaces[space]) ?? null)).includes(true)
+    if (changed || installed) revision += 1
   }
   return {
     refresh(type) {
@@ -87,7 +90,7 @@ export function createCatalogs(options: CatalogsOptions): Catalogs {
       const reason = `the shipped ${file.type} \`${file.id}\` cannot be replaced`
       return [...file.issues, { line: 1, column: 1, reason, fix: 'Give the file, and the id in it, another name.' }]
     },
-    packagesOf: ({ found, space }) => (/\.[tj]s$/.test(found.name) ? (packages.get(space) ?? '') : ''),
+    packagesOf: ({ found, space }) => (/\.[tj]s$/.test(found.name) ? (packages.get(space)?.stamp() ?? '') : ''),
     fileOf({ type, id, space, path, file }) {
       const catalog = of(space, type)
       const first = catalog.byId(id)
@@ -97,28 +100,23 @@ export function createCatalogs(options: CatalogsOptions): Catalogs {
     },
     skipped: () => all.flatMap((catalog) => catalog.skipped()),
     close() {
-      for (const catalog of all) catalog.close()
+      for (const each of [...all, ...places.values()]) each.close()
     },
   }
 }
 
-/** Of the folders of the spaces, each looked up once. */
-function rememberedIdentities(): (root: string) => string | null {
-  const known = new Map<string, string | null>()
-  return (root) => {
-    const before = known.get(root)
-    if (before !== undefined) return before
-    const identity = folderIdentity(root)
-    known.set(root, identity)
-    return identity
-  }
+function rootsOf(options: CatalogsOptions): readonly string[] {
+  return SPACES.flatMap((space) => rootsOfSpace(options, space))
+}
+
+function rootsOfSpace({ spaces, systemModules }: CatalogsOptions, space: Space): readonly string[] {
+  return [spaces[space], ...(space === 'system' && systemModules !== undefined ? [systemModules] : [])]
 }
 
 function openCatalogs(options: CatalogsOptions): ReadonlyMap<string, SpaceCatalog> {
   const catalogs = new Map<string, SpaceCatalog>()
   for (const space of SPACES) {
-    const modules = space === 'system' ? options.systemModules : undefined
-    const roots = [options.spaces[space], ...(modules === undefined ? [] : [modules])]
+    const roots = rootsOfSpace(options, space)
     for (const type of TYPES) catalogs.set(`${space}/${type}`, createSpaceCatalog({ type, space, roots }))
   }
   return catalogs

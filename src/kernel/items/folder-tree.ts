@@ -6,14 +6,14 @@
  * F2. The watch starts before the folder is read: a change in between is seen twice, never missed.
  * F3. A watch is not believed for longer than `TRUST_MS`: network and host-mounted file systems deliver no events.
  * F4. What is not watched, and links, whose targets no watch sees, count as changed each time.
- * F5. A folder that is watched tells when it is itself moved or replaced, but not when one above it is. So a root is looked up again unless
- *     the folder that it stands in is known to be the same one.
+ * F5. A folder that is watched tells when it is itself moved or replaced, but not when one above it is; and one that is not there tells nothing. So a root is
+ *     looked up again unless the folder that it stands in is known to be the same one, with the same names in it.
  */
 import { lstatSync, readdirSync, realpathSync, statSync, watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
 import { basename, dirname, join, sep } from 'node:path'
+import { folderIdentity, isSymbolicLink, TRUST_MS } from './watched-place.ts'
 
-const TRUST_MS = 5000
 const MAX_DEPTH = 16
 
 export interface FoundFile {
@@ -33,8 +33,8 @@ export interface SkippedFolder {
 
 export interface FolderTree {
   /**
-   * Looks for changes; true when files came, went or may have changed since the last look. `place` is the identity of the folder that the root
-   * stands in, from `folderIdentity`: several trees in one folder share its lookup.
+   * Looks for changes; true when files came, went or may have changed since the last look. `place` is what `WatchedPlace` says of the folder that the
+   * root stands in.
    */
   refresh(place: string | null): boolean
   /** Sorted by path; the same array as long as no file came or went. */
@@ -73,7 +73,7 @@ interface TreeState extends FolderTreeOptions {
   isClosed: boolean
   /** A watched file changed, came or went since the last look. */
   hasEvents: boolean
-  /** Of the folder that the root stands in, at the last look. */
+  /** What was said of the folder that the root stands in, at the last look; null at first. */
   place: string | null
   /** When the look began; read once, for it asks every folder. */
   nowMs: number
@@ -114,7 +114,9 @@ function refreshRoot(state: TreeState, place: string | null): boolean {
   const isSamePlace = place !== null && place === state.place
   state.place = place
   state.nowMs = performance.now()
-  if (isSamePlace && known !== undefined && !known.isLink && isTrusted(known, state.nowMs)) return lookBelow(state, known) // F5
+  // F5
+  if (isSamePlace && known === undefined) return false
+  if (isSamePlace && known !== undefined && !known.isLink && isTrusted(known, state.nowMs)) return lookBelow(state, known)
   const identity = place === null ? null : folderIdentity(root)
   const wasForgotten = known?.identity !== identity && forget(folders, root)
   return identity === null ? wasForgotten : look(state, root, null)
@@ -238,16 +240,6 @@ function entriesOf(path: string) {
     // Gone between two looks, or not readable: an empty folder, as for a space that does not exist.
     return []
   }
-}
-
-function isSymbolicLink(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true
-}
-
-/** Tells a folder from another one that was put in its place; null when there is none. */
-export function folderIdentity(path: string): string | null {
-  const stats = statSync(path, { throwIfNoEntry: false, bigint: true })
-  return stats?.isDirectory() === true ? `${stats.dev}:${stats.ino}` : null
 }
 
 function isFolder(path: string): boolean {

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createFolderTree } from './folder-tree.ts'
 import type { FolderTree, FoundFile } from './folder-tree.ts'
@@ -26,8 +25,8 @@ export interface CatalogFile {
 
 /** The files of one type in one space, by id. */
 export interface SpaceCatalog {
-  /** Looks for changes; true when anything may have changed. `identityOf` is `folderIdentity`, asked once a look for each root. */
-  refresh(identityOf: (root: string) => string | null): boolean
+  /** Looks for changes; true when anything may have changed. `placeOf` tells what `WatchedPlace` says of each root. */
+  refresh(placeOf: (root: string) => string | null): boolean
   files(): readonly CatalogFile[]
   byId(id: string): CatalogFile | null
   skipped(): readonly ItemProblem[]
@@ -69,8 +68,8 @@ export function createSpaceCatalog(options: SpaceCatalogOptions): SpaceCatalog {
     ids = new Map(files.toReversed().map((file) => [file.id, file]))
   }
   return {
-    refresh(identityOf) {
-      const changed = trees.map(({ root, tree }) => tree.refresh(identityOf(root))).includes(true)
+    refresh(placeOf) {
+      const changed = trees.map(({ root, tree }) => tree.refresh(placeOf(root))).includes(true)
       const now = trees.map(({ tree }) => tree.files())
       if (now.some((list, index) => list !== before[index])) {
         before = now
@@ -120,14 +119,4 @@ function markDuplicates(files: readonly CatalogFile[]): readonly CatalogFile[] {
     const reason = `${other?.file ?? 'another file'} has the same id`
     return { ...file, issues: [...file.issues, { line: 1, column: 1, reason, fix: 'Rename or remove one of the two files.' }] }
   })
-}
-
-/** Changes when packages are installed into a space or removed from it. */
-export function packagesStamp(spaceRoot: string): string {
-  const modules = join(spaceRoot, 'node_modules')
-  const folder = statSync(modules, { throwIfNoEntry: false })
-  // Most spaces have none, and this is asked before each search.
-  if (folder === undefined) return ''
-  const { mtimeMs } = statSync(join(modules, '.package-lock.json'), { throwIfNoEntry: false }) ?? folder
-  return String(mtimeMs)
 }

@@ -243,6 +243,22 @@ test('a folder that takes the place of a watched one is seen', async (t) => {
   assert.deepEqual(await ids(), ['three'])
 })
 
+test('the first folder of a type, and the first package, of a space that is watched are seen', async (t) => {
+  const { write, store } = createItemSpaces(t)
+  write('user', 'knowledge/one.md', 'one')
+  write('project', 'tools/needy.ts', toolModule("export const DEPENDENCIES = { '@s/pkg': '1.2.3' }"))
+  const items = store()
+  for (let round = 0; round < 4; round += 1) assert.equal((await items.list('directive')).length, 0)
+  for (let round = 0; round < 4; round += 1) assertUnavailable(await items.find('tool', 'needy'), /is not installed/)
+  write('user', 'directives/first.md', directiveFile('first'))
+  assert.deepEqual(
+    (await items.list('directive')).map(({ id }) => id),
+    ['first'],
+  )
+  write('project', 'node_modules/@s/pkg/package.json', '{"version": "1.2.3"}')
+  assert.equal((await items.find('tool', 'needy'))?.state.kind, 'available')
+})
+
 test('an item folder that is itself moved, replaced or comes back is seen, and so is a link that leads elsewhere', async (t) => {
   const { write, store, spaces, folder } = createItemSpaces(t)
   const root = join(spaces.user, 'knowledge')
