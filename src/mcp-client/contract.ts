@@ -4,7 +4,7 @@
 import type { Json, JsonObject } from '../json.ts'
 import type { RpcProtocol } from '../primitives/json-rpc/contract.ts'
 
-/** `config.rpc` of a tool that speaks MCP. Durations are milliseconds, sizes bytes. */
+/** `config.rpc` of a tool that speaks MCP, as files say it. Durations are milliseconds, sizes bytes. @public */
 export interface McpRpcConfig {
   readonly protocol: 'mcp'
   /** Name of the server: what `mcp.connect` is scoped to. */

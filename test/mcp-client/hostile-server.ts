@@ -64,7 +64,7 @@ interface Incoming {
 const MEGABYTE = 'x'.repeat(1024 * 1024)
 
 /** One server; `cancelled` are the ids whose calls were given up. */
-export function createHostileServer(mode: Mode): {
+function createHostileServer(mode: Mode): {
   readonly cancelled: unknown[]
   take(message: Incoming, wire: Wire): Promise<void>
 } {

@@ -129,9 +129,7 @@ export function fetchFailure(name: ServerName, error: GuardedFetchError, isConne
     return new McpFailure(code, message, { detail: { server: name.server, ...missingOf(failure.detail) } })
   if (code === 'LIMIT_EXCEEDED') return violationFailure(name, 'message_too_long', 'sent an answer that is too long')
   if (isConnected) return lostFailure(name, message, { cause: code })
-  const remediation = retryable
-    ? 'Try again when the server runs.'
-    : 'Check the URL and the certificate of the server.'
+  const remediation = retryable ? 'Try again when the server runs.' : 'Check the URL and the certificate of the server.'
   return connectionFailure(name, { cause: code, how: message, retryable, remediation })
 }
 

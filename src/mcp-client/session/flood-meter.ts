@@ -15,7 +15,7 @@ export interface FloodLimits {
 }
 
 /** A scan that tells its progress for each of a thousand files in a second is still below this. */
-export const FLOOD_LIMITS: FloodLimits = {
+const FLOOD_LIMITS: FloodLimits = {
   burstMessages: 5_000,
   messagesPerSecond: 500,
   burstBytes: 32 * 1024 * 1024,

@@ -2,8 +2,8 @@ import type { JsonObject } from '../../json.ts'
 import type { UpstreamTool } from '../contract.ts'
 
 /** A list that is longer than one of these has no end. */
-export const MAX_PAGES = 64
-export const MAX_TOOLS = 2_000
+const MAX_PAGES = 64
+const MAX_TOOLS = 2_000
 const MAX_LIST_CHARACTERS = 16 * 1024 * 1024
 const MAX_CURSOR_CHARACTERS = 16 * 1024
 

@@ -95,7 +95,7 @@ function openHttp(target: HttpTarget, sdk: Sdk, options: WireOptions): Wire {
 }
 
 /** In an error that the wire itself hands to the client; its `data` is what happened, which no JSON can forge. */
-export const LOST_CODE = -32_000
+const LOST_CODE = -32_000
 
 /** The guard knows what was sent, and a request that is given up lets go of its connection. */
 function tellGuard(transport: Transport, guard: FrameGuard, onGivenUp: (id: string | number) => void): void {
