@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -217,6 +227,18 @@ test('a command that the sandbox does not show is told where it is', async (t) =
     writeFileSync(file, '#!/bin/sh\n', { mode: 0o755 })
   assert.match((await run('connect', 'add', 'talk', '--', 'talk-server')).stderr, /talk-server is there, but not in the sandbox/)
   assert.match((await run('connect', 'add', 'talk', '--', join(project, 'run-it'))).stderr, /this one is run-it\./)
+})
+
+// Fails when `assertNoLinks` is not called before the connector file is written.
+test('threat row 54: a folder that is a link gets no connector file, not even one that is to be kept', async (t) => {
+  const { run, project } = person(t)
+  const elsewhere = realpathSync(mkdtempSync(join(tmpdir(), 'kiwi-elsewhere-')))
+  t.after(() => rmSync(elsewhere, { recursive: true, force: true }))
+  mkdirSync(join(project, '.ai/tools/mcp'), { recursive: true })
+  symlinkSync(elsewhere, join(project, '.ai/tools/mcp/talk'))
+  const added = await run(...ADD, '--keep', ...COMMAND)
+  assert.match(added.stderr, /"\.ai\/tools\/mcp\/talk" is refused: it is a link/)
+  assert.deepEqual([added.code === 0, readdirSync(elsewhere)], [false, []])
 })
 
 test('a connector that is not there is told, and a command needs its two dashes', async (t) => {

@@ -1,4 +1,4 @@
-import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, rm, rmdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Kiwi } from '../../compose.ts'
 import type { ConnectorRun, Connectors, ConnectorTool } from '../../connectors/contract.ts'
@@ -164,6 +164,7 @@ async function writeConnector(
   { connectorId, file, text }: ConnectorFile,
 ): Promise<{ undo(): Promise<void> }> {
   await assertFree(kiwi.connectors(projectPath), connectorId)
+  await assertNoLinks(projectPath, dirname(file))
   const path = join(projectPath, file)
   const firstMade = await mkdir(dirname(path), { recursive: true })
   try {
@@ -180,6 +181,21 @@ async function writeConnector(
       for (let folder = dirname(path); folder.length >= firstMade.length; folder = dirname(folder))
         await rmdir(folder).catch(() => undefined)
     },
+  }
+}
+
+/** A project that came from elsewhere may hold links, and nothing is written where they lead. */
+async function assertNoLinks(projectPath: string, folder: string): Promise<void> {
+  let path = ''
+  for (const name of folder.split('/')) {
+    path = join(path, name)
+    // oxlint-disable-next-line no-await-in-loop -- one folder lies in the other
+    const stats = await lstat(join(projectPath, path)).catch(() => null)
+    if (stats === null || stats.isDirectory()) continue
+    throw new KiwiError('PATH_OUTSIDE_PROJECT', `The path ${JSON.stringify(path)} is refused: it is a link, or no folder.`, {
+      suggestion: 'Look at where it leads, and remove it.',
+      facts: { path },
+    })
   }
 }
 
