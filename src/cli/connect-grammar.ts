@@ -11,6 +11,39 @@ The command runs in the sandbox, where the project is /project.`
 /** `kiwi connect`: external MCP servers as tools of the project. */
 export function addConnectVerbs(program: Command, on: On): void {
   const connect = program.command('connect').description('tools of external MCP servers')
+  addAdd(connect, on)
+  on(connect.command('list').description('the connectors of this project'), async (context) =>
+    (await import('./verbs/connect.ts')).connectList(context),
+  )
+  on(
+    connect
+      .command('refresh')
+      .description('bring the tools up to date; exits with 1 when a definition changed')
+      .argument('<name>'),
+    async (context, name: string) => (await import('./verbs/connect.ts')).connectRefresh(context, name),
+  )
+  on(
+    connect
+      .command('diff')
+      .description('what a refresh would do, and every changed definition; writes nothing')
+      .argument('<name>'),
+    async (context, name: string) => (await import('./verbs/connect.ts')).connectDiff(context, name),
+  )
+  on(
+    connect
+      .command('accept')
+      .description('pin changed definitions anew, so that these tools may be called again')
+      .argument('<name>')
+      .argument('[tool...]', 'by id or by the name that its server gives it (default: all that changed)'),
+    async (context, name: string, tools: string[]) => (await import('./verbs/connect.ts')).connectAccept(context, name, tools),
+  )
+  on(
+    connect.command('remove').description('remove a connector, the files that it made, and its key').argument('<name>'),
+    async (context, name: string) => (await import('./verbs/connect.ts')).connectRemove(context, name),
+  )
+}
+
+function addAdd(connect: Command, on: On): void {
   on(
     connect
       .command('add')
@@ -48,34 +81,5 @@ export function addConnectVerbs(program: Command, on: On): void {
       .addHelpText('after', EXAMPLES),
     async (context, name: string, target: string[], options: AddOptions) =>
       (await import('./verbs/connect.ts')).connectAdd(context, { name, target, ...options }),
-  )
-  on(connect.command('list').description('the connectors of this project'), async (context) =>
-    (await import('./verbs/connect.ts')).connectList(context),
-  )
-  on(
-    connect
-      .command('refresh')
-      .description('bring the tools up to date; exits with 1 when a definition changed')
-      .argument('<name>'),
-    async (context, name: string) => (await import('./verbs/connect.ts')).connectRefresh(context, name),
-  )
-  on(
-    connect
-      .command('diff')
-      .description('what a refresh would do, and every changed definition; writes nothing')
-      .argument('<name>'),
-    async (context, name: string) => (await import('./verbs/connect.ts')).connectDiff(context, name),
-  )
-  on(
-    connect
-      .command('accept')
-      .description('pin changed definitions anew, so that these tools may be called again')
-      .argument('<name>')
-      .argument('[tool...]', 'by id or by the name that its server gives it (default: all that changed)'),
-    async (context, name: string, tools: string[]) => (await import('./verbs/connect.ts')).connectAccept(context, name, tools),
-  )
-  on(
-    connect.command('remove').description('remove a connector, the files that it made, and its key').argument('<name>'),
-    async (context, name: string) => (await import('./verbs/connect.ts')).connectRemove(context, name),
   )
 }
