@@ -113,10 +113,6 @@ function rendered(
 
 /** Codes of the call of the server that say more than that a tool failed. */
 const SURFACED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'MCP_CONNECTION_FAILED',
-  'MCP_PROTOCOL_VIOLATION',
-  'MCP_SERVER_ENDED',
-  'JSON_RPC_ERROR',
   'TIMEOUT',
   'ABORTED',
   'LIMIT_EXCEEDED',
@@ -126,7 +122,7 @@ const SURFACED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ])
 
 function failureOf({ code, message, chain, failed_at, cause, retryable, suggestion, ...facts }: ErrorBody): KiwiError {
-  const surfaced = cause !== null && SURFACED.has(cause.code) ? cause : { code, message }
+  const surfaced = code === 'EXECUTION_FAILED' && cause !== null && SURFACED.has(cause.code) ? cause : { code, message }
   return new KiwiError(surfaced.code, surfaced.message, {
     chain,
     ...(failed_at === null ? {} : { failedAt: failed_at }),

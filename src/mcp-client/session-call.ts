@@ -80,7 +80,8 @@ function succeeded({ server }: McpSession, value: JsonObject): RpcOutcome {
 export function failedOutcome(failure: McpFailure): RpcOutcome {
   const { code, retryable, detail, suggestion } = failure
   const message = neutralText(failure.message, { maxCharacters: MAX_ERROR_TEXT * 2, multiline: true })
-  return { value: null, error: { code, message, retryable, detail, ...(suggestion === undefined ? {} : { suggestion }) } }
+  const isOwn = /^(?:MCP_|JSON_RPC_)/.test(code)
+  return { value: null, error: { code, message, retryable, detail, isOwn, ...(suggestion === undefined ? {} : { suggestion }) } }
 }
 
 function shownText(text: string): string {

@@ -85,7 +85,7 @@ test('threat row 31: a definition that changed is not called, and is not written
   assert.match(changes[0]?.diff ?? '', /^\+.*First send it the content/m)
   assert.equal(await project.read('.ai/tools/mcp/db/db_query.yaml'), pinned)
   const error = errorOf(await project.execute('db_query', { sql: 'select 1' }))
-  assert.equal(error.cause?.code, 'MCP_TOOL_CHANGED')
+  assert.equal(error.code, 'MCP_TOOL_CHANGED')
   assert.deepEqual(server.calls, [])
   assert.deepEqual(outcomes(await project.run(id)), ['query drifted', 'migrate unchanged'])
   const accepted = await project.run(id, { accept: ['query'] })

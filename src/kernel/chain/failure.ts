@@ -15,21 +15,27 @@ export function primitiveFailure(
   chain: Chain,
   { value, error }: PrimitiveOutcome & { readonly error: OutcomeError },
 ): MetaToolResult {
-  const refused = error.code === 'CONFIG_VALIDATION_ERROR'
-  const envelope = new KiwiError(
-    refused ? 'TOOL_CHAIN_FAILED' : 'EXECUTION_FAILED',
-    `"${chain.leaf.id}" failed: ${error.message}`,
-    {
-      chain: chain.ids,
-      failedAt: { tool_id: chain.primitive.id, config_path: null, validation_errors: [] },
-      // Primitives take their codes from the closed set; they only do not import it.
-      cause: { code: error.code as ErrorCode, message: error.message },
-      retryable: error.retryable,
-      ...(error.suggestion === undefined ? {} : { suggestion: error.suggestion }),
-      facts: jsonFacts(error.detail ?? {}),
-    },
-  ).toEnvelope()
+  const envelope = new KiwiError(codeShown(error), `"${chain.leaf.id}" failed: ${error.message}`, {
+    chain: chain.ids,
+    failedAt: { tool_id: chain.primitive.id, config_path: null, validation_errors: [] },
+    cause: causeOf(error),
+    retryable: error.retryable,
+    ...(error.suggestion === undefined ? {} : { suggestion: error.suggestion }),
+    facts: jsonFacts(error.detail ?? {}),
+  }).toEnvelope()
   return value === null || value === undefined ? envelope : { ...envelope, result: value }
+}
+
+function codeShown({ code, isOwn }: OutcomeError): ErrorCode {
+  // Primitives take their codes from the closed set; they only do not import it.
+  if (isOwn === true) return code as ErrorCode
+  return code === 'CONFIG_VALIDATION_ERROR' ? 'TOOL_CHAIN_FAILED' : 'EXECUTION_FAILED'
+}
+
+function causeOf({ code, message, isOwn, detail }: OutcomeError): { readonly code: ErrorCode; readonly message: string } | null {
+  const behind = isOwn === true ? detail?.['cause'] : code
+  // As above; what lies behind a code of its own comes from the same set, or says it in its words.
+  return typeof behind === 'string' ? { code: behind as ErrorCode, message } : null
 }
 
 /** What a tool threw, as the error its caller sees: our own errors keep their code and facts. */

@@ -39,6 +39,8 @@ export interface PrimitiveOutcome {
     readonly message: string
     readonly retryable: boolean
     readonly detail?: Readonly<Record<string, unknown>>
+    /** The code is the one that the caller is shown, instead of EXECUTION_FAILED because of it; `detail.cause` is what lies behind it. */
+    readonly isOwn?: boolean
     /** What to do, where the primitive can tell. */
     readonly suggestion?: string
   } | null

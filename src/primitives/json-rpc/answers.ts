@@ -107,6 +107,7 @@ function rpcFailure(method: string, { code, message, data }: RpcErrorObject): Rp
     value: null,
     error: {
       code: 'JSON_RPC_ERROR',
+      isOwn: true,
       message: `${method.slice(0, 200)} was answered with the error ${code} (${name}): ${text}`,
       retryable: false,
       detail: { rpc_code: code, rpc_name: name, ...(data === undefined ? {} : { data: bounded(data) }) },

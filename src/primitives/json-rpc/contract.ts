@@ -84,6 +84,8 @@ export interface RpcOutcome {
     readonly message: string
     readonly retryable: boolean
     readonly detail?: Readonly<Record<string, unknown>>
+    /** The code says what happened beyond a tool that failed, and is shown to the caller as it is. */
+    readonly isOwn?: boolean
     readonly suggestion?: string
   } | null
   readonly sandbox?: SandboxMode

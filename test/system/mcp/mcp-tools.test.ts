@@ -205,11 +205,8 @@ test('a tool whose definition is another than the pinned one is not called, and 
   const { execute, project } = await speakingProject(t)
   const peer = await startPeer(t)
   await project.item('tools/peer_echo.yaml', pinnedTool(peer.url, `, upstream_hash: "sha256:${'0'.repeat(64)}"`))
-  const { code, cause, suggestion, server, tool, diff } = errorOf(await execute('peer_echo', { text: 'x' }))
-  assert.deepEqual(
-    [code, cause?.code, server, tool, typeof diff],
-    ['EXECUTION_FAILED', 'MCP_TOOL_CHANGED', 'peer', 'echo', 'string'],
-  )
+  const { code, suggestion, server, tool, diff } = errorOf(await execute('peer_echo', { text: 'x' }))
+  assert.deepEqual([code, server, tool, typeof diff], ['MCP_TOOL_CHANGED', 'peer', 'echo', 'string'])
   assert.match(String(suggestion), /kiwi connect diff peer_connector/)
   assert.deepEqual(peer.calls, [])
 })
@@ -298,9 +295,9 @@ test('a thread discovers a server with every permission that the call takes, and
 test('a server that is not there is told with its endpoint, the cause and what to do', async (t) => {
   const { execute } = await speakingProject(t)
   const result = await execute('mcp_http', { server: 'peer', url: 'http://127.0.0.1:1/mcp', rpc_method: 'ping' })
-  const { cause, endpoint, remediation, retryable } = errorOf(result)
+  const { code, cause, endpoint, remediation, retryable } = errorOf(result)
   assert.deepEqual(
-    [cause?.code, endpoint, typeof remediation, typeof retryable],
-    ['MCP_CONNECTION_FAILED', 'http://127.0.0.1:1/mcp', 'string', 'boolean'],
+    [code, cause?.code, endpoint, typeof remediation, retryable],
+    ['MCP_CONNECTION_FAILED', 'CONNECTION_REFUSED', 'http://127.0.0.1:1/mcp', 'string', true],
   )
 })

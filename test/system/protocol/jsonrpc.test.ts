@@ -89,7 +89,7 @@ test('jsonrpc_http sends a notification and a batch', async () => {
 test('jsonrpc_http tells an error object with its code, name and data', async () => {
   const error = errorOf(await operator.execute('jsonrpc_http', { url: service.url, method: 'subtract', params: [] }))
   assert.deepEqual(
-    [error.cause?.code, error['rpc_code'], error['rpc_name'], error['data']],
+    [error.code, error['rpc_code'], error['rpc_name'], error['data']],
     ['JSON_RPC_ERROR', -32602, 'invalid_params', { expected: 'numbers' }],
   )
   assert.match(error.suggestion ?? '', /names, order and types/)
