@@ -42,6 +42,7 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
     if (reading.kind === 'gone' || response.destroyed) return null
     if (reading.kind === 'too_large') return tooLarge(limits)
     if (reading.kind === 'not_json') return NOT_JSON
+    if (reading.kind === 'out_of_bounds') return OUT_OF_BOUNDS
     const { value: body } = reading
     const request = toWebRequest(incoming, response)
     if (await isLegacyRequest(request, body)) return sessions.post(request, body)
@@ -78,6 +79,11 @@ export function createMcpEndpoint(options: McpEndpointOptions): McpEndpoint {
 
 const NOT_JSON_TYPE: Refusal = { status: 415, message: 'The Content-Type must be application/json.' }
 const NOT_JSON: Refusal = { status: 400, code: -32_700, message: 'The body is not JSON.' }
+const OUT_OF_BOUNDS: Refusal = {
+  status: 400,
+  code: -32_600,
+  message: 'The body is nested too deeply, or holds too many values or messages. Send fewer at a time.',
+}
 const WRONG_METHOD: Refusal = {
   status: 405,
   message: 'The method must be POST, GET or DELETE.',

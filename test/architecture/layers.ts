@@ -48,7 +48,11 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
   },
   { name: 'mcp', files: /^src\/mcp\//, imports: ['json', 'kernel', 'threads', 'safety harness', 'config', 'compose'] },
   { name: 'monitor', files: /^src\/monitor\//, imports: ['json', 'kernel', 'threads', 'compose'] },
-  { name: 'serve', files: /^src\/serve\//, imports: ['json', 'kernel', 'threads', 'config', 'compose', 'mcp', 'monitor'] },
+  {
+    name: 'serve',
+    files: /^src\/serve\//,
+    imports: ['json', 'primitives', 'kernel', 'threads', 'config', 'compose', 'mcp', 'monitor'],
+  },
   {
     name: 'cli',
     files: /^src\/cli\//,

@@ -46,6 +46,18 @@ test('a client that asks for the end of its connection is not told that it stays
   assert.deepEqual([status, headers['content-type'], headers.connection], [200, 'text/event-stream', 'close'])
 })
 
+test('a body that is nested too deeply, holds too many values or too many messages is refused before it is parsed or handed on', async (t) => {
+  const { port } = await serveFixture(t)
+  const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`
+  const wide = `{"params":[${'1,'.repeat(600_000)}1]}`
+  const many = `[${Array.from({ length: 101 }, () => INITIALIZE).join(',')}]`
+  for (const body of [deep, wide, many]) {
+    const { status, text: told } = await send({ port, headers: JSON_HEADERS, body })
+    assert.equal(status, 400)
+    assert.match(told, /-32600.*nested too deeply/u)
+  }
+})
+
 test('a body that is too large is refused, whether its length is told, is not, or is a lie', async (t) => {
   const { port } = await serveFixture(t, { limits: { maxBodyBytes: 1000 } })
   const told = await send({ port, headers: { ...JSON_HEADERS, 'content-length': '1001' }, body: Buffer.alloc(1001, ' ') })
