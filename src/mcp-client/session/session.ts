@@ -37,6 +37,8 @@ export interface ToolMemory {
 
 /** A server need not tell that its tools changed, and a connection that would tell can be lost. */
 const MEMORY_MS = 60_000
+/** How often one that changes while it is told is asked for. */
+const MAX_LISTS = 4
 
 export function createToolMemory(): ToolMemory {
   let kept: { readonly tools: readonly UpstreamTool[]; readonly untilMs: number } | null = null
@@ -63,8 +65,25 @@ export function createSession(parts: SessionParts): McpSession {
     const known = options.fresh === true ? null : toolMemory.tools()
     if (known !== null && ending.reason() === undefined) return known
     if (client.getServerCapabilities()?.tools === undefined) return []
-    const generation = toolMemory.generation()
     const untilMs = performance.now() + (options.maxTotalMs ?? options.timeoutMs * 10)
+    let before: string | null = null
+    for (let lists = 1; ; lists += 1) {
+      const generation = toolMemory.generation()
+      // oxlint-disable-next-line no-await-in-loop -- whether it must be asked again is known afterwards
+      const listed = await listTools(options, untilMs)
+      toolMemory.remember(listed, generation)
+      if (generation === toolMemory.generation()) return listed
+      // They changed while they were told, so these may be the old ones; two lists alike are the new ones, whatever the server says.
+      const told = JSON.stringify(listed)
+      if (told === before) return listed
+      before = told
+      if (lists < MAX_LISTS) continue
+      parts.guard.violate('endless_pages', 'changed its tools each time that it listed them')
+      throw overFailure(parts)
+    }
+  }
+
+  async function listTools(options: SessionRequestOptions, untilMs: number): Promise<readonly UpstreamTool[]> {
     const walk = await walkTools(async (params) => {
       const leftMs = Math.max(1, untilMs - performance.now())
       return await request('tools/list', params, {
@@ -73,12 +92,9 @@ export function createSession(parts: SessionParts): McpSession {
         maxTotalMs: leftMs,
       })
     })
-    if (walk.kind === 'violation') {
-      parts.guard.violate(walk.violation, walk.reason)
-      throw overFailure(parts)
-    }
-    toolMemory.remember(walk.tools, generation)
-    return walk.tools
+    if (walk.kind === 'complete') return walk.tools
+    parts.guard.violate(walk.violation, walk.reason)
+    throw overFailure(parts)
   }
 
   async function request(method: string, params: JsonObject | undefined, options: SessionRequestOptions): Promise<JsonObject> {
