@@ -3,7 +3,6 @@ import { type NodeIncomingMessageLike, toNodeHandler } from '@modelcontextprotoc
 import { spawn } from 'node:child_process'
 import { mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import { stripTypeScriptTypes } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
@@ -88,7 +87,7 @@ export function npmServer(name: 'everything' | 'filesystem' | 'memory', ...args:
 /** What the packages of the checkout consist of. */
 export const PROGRAM = { program: ['node_modules'] } as const
 
-/** A project that holds the hostile server, in a form that every Node runs. */
+/** A project that holds the hostile server. */
 export async function projectWithServer(t: TestContext): Promise<string> {
   const path = await realpath(await mkdtemp(join(tmpdir(), 'kiwi-mcp-client-')))
   t.after(async () => await rm(path, { recursive: true, force: true }))
@@ -97,7 +96,7 @@ export async function projectWithServer(t: TestContext): Promise<string> {
 }
 
 export async function hostileServerText(): Promise<string> {
-  return stripTypeScriptTypes(await readFile(join(import.meta.dirname, 'hostile-server.ts'), 'utf8'))
+  return await readFile(join(import.meta.dirname, 'hostile-server.mjs'), 'utf8')
 }
 
 export interface Peer {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import type { OpenSessionRequest } from '../../../src/mcp-client/session/open-session.ts'
 import { closedPort, serve, serveTcp } from '../../primitives/http-client/loopback.ts'
-import type { Mode } from '../hostile-server.ts'
-import { serveHostile } from '../hostile-server.ts'
+import type { Mode } from '../hostile-server.mjs'
+import { serveHostile } from '../hostile-server.mjs'
 import { ANSWER, echo, factOf, failureOf, hostileProcess, hostileProject, httpTarget, NOTHING, open } from './sessions.ts'
 
 let project: Awaited<ReturnType<typeof hostileProject>>

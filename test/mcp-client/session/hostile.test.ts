@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
 import type { McpSession } from '../../../src/mcp-client/contract.ts'
 import type { OpenSessionRequest } from '../../../src/mcp-client/session/open-session.ts'
-import type { Mode } from '../hostile-server.ts'
-import { serveHostile } from '../hostile-server.ts'
+import type { Mode } from '../hostile-server.mjs'
+import { serveHostile } from '../hostile-server.mjs'
 import {
   ANSWER,
   callFault,

@@ -1,5 +1,4 @@
-import { mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises'
-import { stripTypeScriptTypes } from 'node:module'
+import { copyFile, mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { McpFailure, McpSession } from '../../../src/mcp-client/contract.ts'
@@ -10,7 +9,7 @@ import type { StdioTarget } from '../../../src/mcp-client/session/target.ts'
 import type { Grant } from '../../../src/primitives/sandbox/contract.ts'
 import { createSandbox } from '../../../src/primitives/sandbox/sandbox.ts'
 import { createProcessOpener } from '../../../src/primitives/subprocess/open-process.ts'
-import type { Mode } from '../hostile-server.ts'
+import type { Mode } from '../hostile-server.mjs'
 
 const ROOT = join(import.meta.dirname, '../../..')
 const opener = createProcessOpener({ sandbox: createSandbox({ mode: 'bubblewrap' }), env: (name) => process.env[name] })
@@ -27,11 +26,10 @@ export const NOTHING: Grant = {
 
 export const ANSWER = { timeoutMs: 20_000 } as const
 
-/** A project that consists of the hostile server, in a form that every Node runs. */
+/** A project that consists of the hostile server. */
 export async function hostileProject(): Promise<{ readonly path: string } & AsyncDisposable> {
   const path = await realpath(await mkdtemp(join(tmpdir(), 'kiwi-mcp-')))
-  const source = await readFile(join(import.meta.dirname, '../hostile-server.ts'), 'utf8')
-  await writeFile(join(path, 'hostile-server.mjs'), stripTypeScriptTypes(source))
+  await copyFile(join(import.meta.dirname, '../hostile-server.mjs'), join(path, 'hostile-server.mjs'))
   return { path, [Symbol.asyncDispose]: async () => await rm(path, { recursive: true, force: true }) }
 }
 

@@ -6,7 +6,7 @@ import * as http from 'node:http'
 import { argv, exit, stderr, stdin, stdout } from 'node:process'
 import { createInterface } from 'node:readline'
 
-export const MODES = [
+const MODES = [
   'good',
   'long_line',
   'deep_json',
@@ -33,47 +33,20 @@ export const MODES = [
   'roots',
   'stderr_flood',
   'ping',
-] as const
-
-export type Mode = (typeof MODES)[number]
+]
 
 /** Where answers go: the output of the process, or the stream of one HTTP request. */
-interface Wire {
-  isOpen(): boolean
-  /** What goes to stderr, where there is one. */
-  log(text: string): Promise<void>
-  send(message: unknown): void
-  /** As it is, in pieces, each of which waits until the one before is taken. False when nobody takes it any more. */
-  raw(text: string): Promise<boolean>
-  endFrame(): void
-  die(): void
-}
-
-interface Incoming {
-  readonly id?: number | string
-  readonly method?: string
-  readonly params?: {
-    readonly name?: string
-    readonly cursor?: string
-    readonly arguments?: unknown
-    readonly _meta?: { readonly progressToken?: number }
-    readonly requestId?: number
-  }
-}
 
 const MEGABYTE = 'x'.repeat(1024 * 1024)
 
 /** One server; `cancelled` are the ids whose calls were given up. */
-function createHostileServer(mode: Mode): {
-  readonly cancelled: unknown[]
-  take(message: Incoming, wire: Wire): Promise<void>
-} {
+function createHostileServer(mode) {
   let listed = 0
-  const cancelled: unknown[] = []
+  const cancelled = []
   const echo = { name: 'echo', inputSchema: { type: 'object' } }
   const fault = { name: 'fault', inputSchema: { type: 'object' } }
 
-  function list(cursor: string | undefined): unknown {
+  function list(cursor) {
     listed += 1
     if (mode === 'endless_pages') return { tools: [{ ...echo, name: `tool_${listed}` }], nextCursor: `page-${listed}` }
     if (mode === 'cursor_loop') return { tools: [echo], nextCursor: cursor === 'a' ? 'b' : 'a' }
@@ -89,7 +62,7 @@ function createHostileServer(mode: Mode): {
   return {
     cancelled,
     async take({ id, method, params }, wire) {
-      const reply = (result: unknown): void => wire.send({ jsonrpc: '2.0', id, result })
+      const reply = (result) => wire.send({ jsonrpc: '2.0', id, result })
       if (method === 'initialize') {
         if (mode === 'exit_first') return wire.die()
         if (mode === 'garbage_first') {
@@ -119,17 +92,9 @@ function createHostileServer(mode: Mode): {
   }
 }
 
-interface Call {
-  readonly id: number | string
-  readonly token: number | undefined
-  readonly result: unknown
-  readonly wire: Wire
-}
-
 /** What comes in place of the answer of the tool `fault`. */
-async function misbehave(mode: Mode, { id, token, result, wire }: Call): Promise<void> {
+async function misbehave(mode, { id, token, result, wire }) {
   const answer = { jsonrpc: '2.0', id, result }
-  // oxlint-disable-next-line typescript/switch-exhaustiveness-check -- the other modes fail elsewhere
   switch (mode) {
     case 'long_line':
       for (let sent = 0; sent < 100; sent += 1) if (!(await wire.raw(MEGABYTE))) return
@@ -190,24 +155,18 @@ async function misbehave(mode: Mode, { id, token, result, wire }: Call): Promise
   }
 }
 
-export interface HostileHttpServer extends AsyncDisposable {
-  readonly url: string
-  readonly cancelled: readonly unknown[]
-  readonly requests: readonly http.IncomingMessage[]
-}
-
 /** The same server over Streamable HTTP; `form` is how it answers. */
-export async function serveHostile(mode: Mode, form: 'events' | 'json' = 'events'): Promise<HostileHttpServer> {
+export async function serveHostile(mode, form = 'events') {
   const server = createHostileServer(mode)
-  const requests: http.IncomingMessage[] = []
+  const requests = []
   const listener = http.createServer((request, response) => {
     requests.push(request)
-    const chunks: Buffer[] = []
-    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    const chunks = []
+    request.on('data', (chunk) => chunks.push(chunk))
     request.on('end', () => {
       if (request.method !== 'POST') return void response.writeHead(405).end()
       // What the client of the SDK sent.
-      const message = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Incoming
+      const message = JSON.parse(Buffer.concat(chunks).toString('utf8'))
       if (message.id === undefined) {
         void server.take(message, httpWire(response, form))
         return void response.writeHead(202).end()
@@ -217,7 +176,7 @@ export async function serveHostile(mode: Mode, form: 'events' | 'json' = 'events
       void server.take(message, httpWire(response, form))
     })
   })
-  await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve))
+  await new Promise((resolve) => listener.listen(0, '127.0.0.1', resolve))
   const address = listener.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   return {
@@ -231,9 +190,9 @@ export async function serveHostile(mode: Mode, form: 'events' | 'json' = 'events
   }
 }
 
-function httpWire(response: http.ServerResponse, form: 'events' | 'json'): Wire {
+function httpWire(response, form) {
   let inFrame = false
-  const write = (text: string): boolean => !response.destroyed && !response.writableEnded && response.write(text)
+  const write = (text) => !response.destroyed && !response.writableEnded && response.write(text)
   return {
     isOpen: () => !response.destroyed,
     log: () => Promise.resolve(),
@@ -257,17 +216,17 @@ function httpWire(response: http.ServerResponse, form: 'events' | 'json'): Wire 
   }
 }
 
-async function drained(response: http.ServerResponse): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  const done = (): void => resolve()
+async function drained(response) {
+  const { promise, resolve } = Promise.withResolvers()
+  const done = () => resolve()
   response.on('drain', done).on('close', done)
   await promise
   response.off('drain', done).off('close', done)
 }
 
-function serveStdio(mode: Mode): void {
+function serveStdio(mode) {
   const server = createHostileServer(mode)
-  const wire: Wire = {
+  const wire = {
     isOpen: () => true,
     log: async (text) => void (await new Promise((resolve) => stderr.write(text, resolve))),
     send: (message) => void stdout.write(`${JSON.stringify(message)}\n`),
@@ -280,9 +239,9 @@ function serveStdio(mode: Mode): void {
   }
   createInterface({ input: stdin })
     // One line is one message of the client.
-    .on('line', (line) => void server.take(JSON.parse(line) as Incoming, wire))
+    .on('line', (line) => void server.take(JSON.parse(line), wire))
     .on('close', () => exit(0))
 }
 
 const mode = MODES.find((name) => name === argv[2])
-if (/hostile-server\.m?[jt]s$/.test(argv[1] ?? '') && mode !== undefined) serveStdio(mode)
+if (argv[1]?.endsWith('hostile-server.mjs') && mode !== undefined) serveStdio(mode)
