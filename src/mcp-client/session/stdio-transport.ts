@@ -22,6 +22,10 @@ export interface StdioTransportOptions {
 /** More than this waiting to be read by the server means that it does not read. */
 const MAX_UNREAD_BYTES = 64 * 1024 * 1024
 
+const LAST_WORDS_MS = 1_000
+/** Many servers greet on the wrong stream before they speak. */
+const MAX_BANNER_LINES = 100
+
 /** Messages as lines of a sandboxed process. The process is started with the transport and gone when `close` resolves. */
 export function createStdioTransport(options: StdioTransportOptions): StdioTransport {
   const { guard } = options
@@ -29,6 +33,13 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
   const { promise: ended, resolve: resolveEnded } = Promise.withResolvers<OpenedProcessEnd>()
   let opened: OpenedProcess | null = null
   let unreadBytes = 0
+  let hasSpoken = false
+  let bannerLines = 0
+  const isBanner = (line: string): boolean => {
+    hasSpoken ||= /^\s*[{[]/u.test(line) || bannerLines >= MAX_BANNER_LINES
+    bannerLines += 1
+    return !hasSpoken
+  }
 
   const transport: StdioTransport = {
     stderr: null,
@@ -41,6 +52,7 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
         signal: options.signal,
         onLine(line) {
           if (line === '') return guard.noise(1, 1)
+          if (isBanner(line)) return guard.noise(1, Buffer.byteLength(line))
           const message = guard.message(line)
           if (message !== null) transport.onmessage?.(message)
         },
@@ -56,6 +68,9 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
       unreadBytes += bytes
       try {
         await opened.write(line)
+      } catch (error) {
+        await endsSoon(ended)
+        throw error
       } finally {
         unreadBytes -= bytes
       }
@@ -65,4 +80,12 @@ export function createStdioTransport(options: StdioTransportOptions): StdioTrans
     },
   }
   return transport
+}
+
+/** A process that takes no more input is usually about to end, and how it ended says more: so that is known first. */
+async function endsSoon(ended: Promise<unknown>): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>()
+  const timer = setTimeout(resolve, LAST_WORDS_MS)
+  await Promise.race([ended, late])
+  clearTimeout(timer)
 }
