@@ -235,3 +235,12 @@ describe('a server of the official SDK', () => {
     assert.equal((await peer.session.ended)?.code, 'MCP_SERVER_ENDED')
   })
 })
+
+test('a server that greets on the wrong stream before it speaks is understood, and one that goes on and on is not', async () => {
+  const greeting = (line: string): OpenSessionRequest['target'] =>
+    programOf('bash', ['-c', `${line}; exec node ${EVERYTHING}`], ['node_modules'])
+  await using opened = await open(greeting('echo "Server starting..."; echo; echo ready'))
+  assert.equal(await text(opened.session, 'echo', { message: 'hello' }), 'Echo: hello')
+  const failure = await failureOf(open(greeting('for i in $(seq 200); do echo "line $i"; done')))
+  assert.deepEqual([failure.code, failure.detail['cause']], ['MCP_CONNECTION_FAILED', 'MCP_PROTOCOL_VIOLATION'])
+})
