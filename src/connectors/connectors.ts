@@ -4,7 +4,8 @@
  * N1. Only a connector file that somebody the user trusts has signed runs, and what it may do is what its caller may.
  * N2. `${NAME}` is expanded for the call of the server alone; files get it as it is written.
  * N3. A file is replaced or removed only when its signature holds, is that of the server's own key, and it is still as it was read.
- * N4. A definition that is not the pinned one replaces nothing until a person accepts it.
+ * N4. A definition that is not the pinned one replaces nothing until a person accepts it, and once a server is connected only a person adds tools of it: one
+ *     that vanishes and comes back is not signed by the way.
  * N5. All is decided and signed before the first file is written, and each file is whole at every moment.
  * N6. One run of a connector at a time, over all processes of the user.
  */
@@ -99,7 +100,8 @@ async function runConnector(
       { execute: async (...call) => await parts.kernel.execute(...call), env: parts.env },
       { connectorId, connector: config, retry: definition.retry, context },
     )
-    const files = await readGeneratedFiles(parts.projectPath, config, parts.connectorKeys.find(config.server))
+    const key = parts.connectorKeys.find(config.server)
+    const files = await readGeneratedFiles(parts.projectPath, config, key)
     const plan = planRun({
       connectorId,
       connector: config,
@@ -107,6 +109,7 @@ async function runConnector(
       files,
       takenBy: await findTaken(parts, (toolId) => outputFileOf(config, toolId)),
       accept,
+      mayCreate: context.__thread_id === undefined || key === null,
       secretIn: (text) => listed.told.find(text),
     })
     if (context.signal?.aborted === true) throw new KiwiError('ABORTED', `The run of "${connectorId}" was cancelled.`)

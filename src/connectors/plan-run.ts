@@ -16,6 +16,8 @@ export interface RunFacts {
   readonly takenBy: (toolId: string) => string | null
   /** Upstream names of the drifted tools that are pinned anew. */
   readonly accept: readonly string[] | 'all'
+  /** False in the run of a thread, once a person has connected the server: what is removed and offered again, or new, is for a person to read. */
+  readonly mayCreate: boolean
   /** Name of the variable whose value a text holds: a server may repeat what it was told, and files are no place for that. */
   readonly secretIn: (text: string) => string | null
 }
@@ -97,6 +99,8 @@ function planTool(
       ...(existing === null ? { file: null } : {}),
     })
   }
+  if (existing === null && !facts.mayCreate)
+    return left('skipped', { file: null, reason: 'it is new, and a person adds it: kiwi connect refresh' })
   if (existing === null) return written('created')
   if (existing.text === text) return left('unchanged')
   if (existing.pinnedHash === upstreamHash) return written('updated')
