@@ -66,7 +66,7 @@ function createHostileServer(mode) {
       if (method === 'initialize') {
         if (mode === 'exit_first') return wire.die()
         if (mode === 'garbage_first') {
-          await wire.raw('Server is starting...')
+          await wire.raw('{"level":30,"msg":"Server is starting..."}')
           return wire.endFrame()
         }
         return reply({

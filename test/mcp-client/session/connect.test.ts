@@ -146,7 +146,7 @@ interface FailedStart {
 }
 
 const STARTS: readonly FailedStart[] = [
-  { what: 'that writes something else first', mode: 'garbage_first', retryable: false, cause: 'MCP_PROTOCOL_VIOLATION' },
+  { what: 'that writes JSON of another kind first', mode: 'garbage_first', retryable: false, cause: 'MCP_PROTOCOL_VIOLATION' },
   { what: 'that exits at once', mode: 'exit_first', retryable: true, cause: 'MCP_SERVER_ENDED' },
 ]
 for (const { what, mode, retryable, cause } of STARTS) {
