@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import type { WrappedCommand } from '../sandbox/contract.ts'
 import { createFrameReader, encodeFrame } from './worker/frames.ts'
 import { type HostMessage, MAX_MESSAGE_BYTES } from './worker/messages.ts'
+import { killGroup } from '../subprocess/process-group.ts'
 
 /** The process of a worker and its pipes. */
 export interface WorkerChild {
@@ -31,7 +32,7 @@ export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGon
   const { command, args, env, cwd, inherit } = wrapped
   let child: ChildProcess
   try {
-    child = spawn(command, [...args], { cwd, env, stdio: ['pipe', 'pipe', 'pipe', ...inherit] })
+    child = spawn(command, [...args], { cwd, env, detached: true, stdio: ['pipe', 'pipe', 'pipe', ...inherit] })
   } catch (error) {
     return neverStarted(wrapped, error, onGone)
   }
@@ -51,7 +52,8 @@ export function startChild(wrapped: WrappedCommand, { onMessage, onOutput, onGon
     reasonOfEnd = reason
     // Whoever ends waits for what was killed.
     hold(true)
-    child.kill('SIGKILL')
+    // A sandbox that is still being set up does not follow its outer process yet.
+    killGroup(child, 'SIGKILL')
     child.stdin?.destroy()
     child.stdout?.destroy()
   }

@@ -10,13 +10,17 @@ export interface SandboxStatus {
   /** Processes inside; null before it is set up and after it is gone. */
   processCount(): number | null
   /**
-   * Waits until the last process inside is gone, which is shortly after the outer one.
+   * To be called when the outer process is gone: ends what is left inside, and waits until it is gone. A sandbox whose outer process is killed
+   * while it is being set up does not yet follow it by itself.
    *
    * @returns Whether the command itself had been started.
    */
   gone(): Promise<boolean>
   close(): void
 }
+
+/** What bubblewrap is given of the status, and so on the command line of its first process inside. */
+export const STATUS_OPTION = '--json-status-fd'
 
 const GONE_WITHIN_MS = 10_000
 const FIRST_PAUSE_MS = 1
@@ -40,6 +44,7 @@ export function createSandboxStatus(): SandboxStatus {
     },
     async gone() {
       const pid = firstProcess()
+      killLeft(pid)
       const deadline = performance.now() + GONE_WITHIN_MS
       let pauseMs = FIRST_PAUSE_MS
       while (isAlive(pid) && performance.now() < deadline) {
@@ -49,6 +54,16 @@ export function createSandboxStatus(): SandboxStatus {
       return /"exit-code"/.test(text())
     },
     close: () => closeSync(reading),
+  }
+}
+
+/** With the first process of a process namespace all others in it are killed. Its number may be another's by now. */
+function killLeft(pid: number | null): void {
+  if (pid === null || !isAlive(pid)) return
+  try {
+    if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(STATUS_OPTION)) process.kill(pid, 'SIGKILL')
+  } catch {
+    // It ended in the meantime.
   }
 }
 

@@ -27,7 +27,7 @@ import { DEFAULT_LIMITS, innerLimits, outerLimits, withinHostLimits } from './li
 import { moveAsideNewlyClosed } from './newly-closed.ts'
 import { inside, planProjectView, type ProjectView } from './project-mounts.ts'
 import { openScopedNetwork, type ScopedNetwork } from './scoped-network.ts'
-import { createSandboxStatus, type SandboxStatus } from './sandbox-status.ts'
+import { createSandboxStatus, type SandboxStatus, STATUS_OPTION } from './sandbox-status.ts'
 import { systemCallFilter } from './system-call-filter.ts'
 import { hiddenArguments, ISOLATION, SEALED, standIns, systemArguments } from './system-view.ts'
 
@@ -203,7 +203,7 @@ function outerCommand({ command, parts, args, view, opened }: OuterParts): Wrapp
     args: [
       line,
       outerLimits(limits),
-      ['--', bwrap, '--args', options, '--json-status-fd', reportTo, '--'],
+      ['--', bwrap, '--args', options, STATUS_OPTION, reportTo, '--'],
       network?.launcher ?? [],
       ['/usr/bin/prlimit', ...innerLimits(limits), '--', command.command, ...command.args],
     ].flat(),

@@ -123,7 +123,8 @@ async function drained(child: ChildProcess): Promise<void> {
   clearTimeout(late)
 }
 
-function killGroup(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
+/** Signals a process that was started as the leader of a group of its own, and all that is in it. */
+export function killGroup(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL'): void {
   if (child.pid === undefined) return
   try {
     process.kill(-child.pid, signal)
