@@ -47,7 +47,7 @@ export function connectorOfItem(item: Item): { readonly definition: ToolDefiniti
   return { definition, config: readConnectorConfig(item.id, definition.config) }
 }
 
-/** Tells who has a tool id, besides a file at `pathOf(id)` of the project. */
+/** Tells who has a tool id, besides the file at `fileOf(id)` of the project. */
 export async function findTaken(
   places: ConnectorPlaces,
   fileOf: (toolId: string) => string,

@@ -15,7 +15,7 @@ export interface McpRpcConfig {
   readonly program?: readonly string[]
   /** HTTP only. */
   readonly auth?: McpAuth | null
-  /** `tools/list` (all pages), `tools/call`, `resources/list`, `resources/read`, `prompts/list`, `prompts/get`, `ping`. */
+  /** `tools/list` (all pages), `tools/call`, `resources/list`, `resources/templates/list`, `resources/read`, `prompts/list`, `prompts/get`, `ping`. */
   readonly method?: string
   readonly params?: JsonObject | null
   /** The upstream tool that the caller's own parameters are for; in place of `method` and `params`. */
@@ -63,7 +63,8 @@ export type McpViolation =
 /**
  * The protocol over each of the two primitives. Errors of a call: MCP_CONNECTION_FAILED {endpoint, cause, remediation},
  * MCP_PROTOCOL_VIOLATION {server, violation}, MCP_SERVER_ENDED {server}, MCP_TOOL_CHANGED {server, tool, diff}, JSON_RPC_ERROR {rpc_code},
- * EXECUTION_FAILED (the tool answered with `isError`; its content is the value), TIMEOUT, ABORTED, CONFIG_VALIDATION_ERROR.
+ * EXECUTION_FAILED (the tool answered with `isError`; its content is the value), TIMEOUT, ABORTED, CONFIG_VALIDATION_ERROR, LIMIT_EXCEEDED,
+ * PERMISSION_DENIED, ADDRESS_DENIED, SANDBOX_UNAVAILABLE.
  */
 export interface McpClient {
   readonly overHttp: RpcProtocol

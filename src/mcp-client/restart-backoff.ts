@@ -9,7 +9,7 @@ export interface RestartBackoff {
   ended(key: string): void
 }
 
-interface Record {
+interface FailureRecord {
   readonly failures: number
   readonly untilMs: number
   readonly failure: McpFailure
@@ -29,7 +29,7 @@ const COUNTED: ReadonlySet<McpFailure['code']> = new Set([
 
 /** Half a second after the first failure in a row, then twice as long each time, 30 s at most. */
 export function createRestartBackoff(nowMs: () => number): RestartBackoff {
-  const records = new Map<string, Record>()
+  const records = new Map<string, FailureRecord>()
   return {
     standing(key) {
       const record = records.get(key)

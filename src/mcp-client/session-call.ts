@@ -51,7 +51,7 @@ async function assertPinned(
     `"${id}" was not called: it is pinned to a tool of the MCP server "${server}", and ${what}.`,
     {
       detail: { server, tool: name, diff: definitionDiff({ description, inputSchema }, current) },
-      suggestion: `Look at the change with \`kiwi connect diff ${server}_connector\`; if it is welcome, \`kiwi connect accept ${server}_connector ${id}\`.`,
+      suggestion: `Look at the change with \`kiwi connect diff ${server}\`; if it is welcome, \`kiwi connect accept ${server} ${id}\`.`,
     },
   )
 }

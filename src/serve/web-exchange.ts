@@ -21,7 +21,10 @@ export function toWebRequest(request: IncomingMessage, response: ServerResponse)
   return new Request(url, { method: request.method ?? 'GET', headers, signal: gone.signal })
 }
 
-/** Writes the answer, as fast as the client reads it. When the client goes, the body is cancelled. Never rejects. */
+/**
+ * Writes the answer, as fast as the client reads it. When the client goes, the body is cancelled. A stream of events that breaks is cut off;
+ * any other body that cannot be read rejects, before anything is written.
+ */
 export async function sendWebResponse(answer: Response, response: ServerResponse): Promise<void> {
   if (response.destroyed) return answer.body?.cancel()
   // Whether the connection stays is between node and the client: one that asked for its end waits for it.
@@ -39,7 +42,8 @@ const HEAD_WAIT_MS = 5
 async function pump(answer: Response, response: ServerResponse): Promise<void> {
   const reader = answer.body?.getReader()
   const closed = new Promise<void>((resolve) => response.once('close', resolve))
-  void closed.then(() => reader?.cancel())
+  // A stream that broke refuses to be cancelled, and has nothing left to end.
+  void closed.then(() => reader?.cancel()).catch(() => undefined)
   response.cork()
   const head = setTimeout(() => {
     response.flushHeaders()

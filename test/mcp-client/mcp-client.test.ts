@@ -111,7 +111,7 @@ test('threat row 31: a pinned tool whose definition changed is not called, and t
   )
   assert.deepEqual([code, detail?.['server'], detail?.['tool']], ['MCP_TOOL_CHANGED', 'peer', 'echo'])
   assert.match(String(detail?.['diff']), /secrets/)
-  assert.match(String(suggestion), /kiwi connect diff peer_connector.*kiwi connect accept peer_connector/)
+  assert.match(String(suggestion), /kiwi connect diff peer`.*kiwi connect accept peer /)
   assert.match(message, /"peer_echo" was not called/)
   assert.deepEqual(peer.calls, ['echo'])
 })

@@ -20,13 +20,15 @@ export async function connectAdd(
 ): Promise<ExitCode> {
   const file = connectorFile(request, context.env)
   return await withKiwi(context, async (kiwi) => {
+    // Before anything is written: a Ctrl-C from here on undoes it.
+    const call = callOf(context)
     const written = await writeConnector(context, kiwi, file)
     try {
       await signConnector(context, kiwi, file)
       context.output.talk(
         isUrl(request.target) ? 'Asking the server for its tools…' : 'Starting the server, and asking for its tools…',
       )
-      const run = await runNow(context, kiwi, file.connectorId)
+      const run = await kiwi.connectors(context.projectPath).run(file.connectorId, call)
       const tools = await changedTools(kiwi.connectors(context.projectPath), run)
       showAdded(context, { request, file: file.file, run, tools })
       return EXIT.ok
@@ -110,23 +112,13 @@ async function runAndShow(
     const connectors = kiwi.connectors(context.projectPath)
     const connectorId = await connectorIdOf(context, kiwi, name)
     const accepted = accept === undefined || accept === 'all' ? accept : await upstreamNames(connectors, connectorId, accept)
-    const run = await runNow(context, kiwi, connectorId, accepted)
+    const run = await connectors.run(connectorId, callOf(context), accepted === undefined ? {} : { accept: accepted })
     const tools = await changedTools(connectors, run)
     context.output.data({ success: true, ...run, tools }, () =>
       [...(tools.length === 0 ? [] : [approvalText(tools)]), changesText(run)].join('\n\n'),
     )
     return run.changes.some(({ what }) => what === 'drifted') ? EXIT.failed : EXIT.ok
   })
-}
-
-async function runNow(
-  context: CliContext,
-  kiwi: Kiwi,
-  connectorId: string,
-  accept?: readonly string[] | 'all',
-): Promise<ConnectorRun> {
-  const connectors = kiwi.connectors(context.projectPath)
-  return await connectors.run(connectorId, callOf(context), accept === undefined ? {} : { accept })
 }
 
 function callOf(context: CliContext): { readonly projectPath: string; readonly signal: AbortSignal } {

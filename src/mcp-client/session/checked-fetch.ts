@@ -218,7 +218,11 @@ function checkedEvents(body: ReadableStream<Uint8Array>, options: EventOptions):
     void reader.cancel().catch(() => undefined)
   }
 
+  let isOver = false
+  /** Once: a stream that is cancelled while somebody reads comes here by `cancel` and by `pull`. */
   const end = (cause: unknown): void => {
+    if (isOver) return
+    isOver = true
     clearTimeout(answeredTimer)
     options.answered.delete(closeAnswered)
     options.onEnd(cause, mayResume)

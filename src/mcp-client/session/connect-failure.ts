@@ -3,7 +3,6 @@ import { OpenProcessError } from '../../primitives/subprocess/contract.ts'
 import { McpFailure } from '../contract.ts'
 import { connectionFailure, fetchFailure, openFailure, ownCause, quoted, statusFailure } from './failures.ts'
 import type { ServerName } from './failures.ts'
-
 import type { Sdk } from './sdk.ts'
 
 /** The time for connecting is over. */

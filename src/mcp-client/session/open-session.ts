@@ -11,7 +11,6 @@ import { createSession, createToolMemory } from './session.ts'
 import type { HttpTarget, StdioTarget } from './target.ts'
 import { openWire } from './wire.ts'
 import type { Wire } from './wire.ts'
-
 import type { Sdk } from './sdk.ts'
 
 /** What a session is opened with. Durations are milliseconds, sizes bytes. */

@@ -11,7 +11,6 @@ import { fetchFailure, lostFailure, ownCause, quoted, statusFailure } from './fa
 import type { ServerName } from './failures.ts'
 import type { FrameGuard } from './frame-guard.ts'
 import { walkTools } from './tool-list.ts'
-
 import type { Sdk } from './sdk.ts'
 
 export interface SessionParts extends ServerName {

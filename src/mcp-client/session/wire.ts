@@ -9,7 +9,6 @@ import { createCheckedFetch } from './checked-fetch.ts'
 import type { FrameGuard } from './frame-guard.ts'
 import type { HttpTarget, StdioTarget } from './target.ts'
 import { createStdioTransport } from './stdio-transport.ts'
-
 import type { Sdk } from './sdk.ts'
 
 /** A transport all of whose messages pass the frame guard, and what it holds. */

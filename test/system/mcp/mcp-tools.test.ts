@@ -207,7 +207,7 @@ test('a tool whose definition is another than the pinned one is not called, and 
   await project.item('tools/peer_echo.yaml', pinnedTool(peer.url, `, upstream_hash: "sha256:${'0'.repeat(64)}"`))
   const { code, suggestion, server, tool, diff } = errorOf(await execute('peer_echo', { text: 'x' }))
   assert.deepEqual([code, server, tool, typeof diff], ['MCP_TOOL_CHANGED', 'peer', 'echo', 'string'])
-  assert.match(String(suggestion), /kiwi connect diff peer_connector/)
+  assert.match(String(suggestion), /kiwi connect diff peer`/)
   assert.deepEqual(peer.calls, [])
 })
 
