@@ -6,6 +6,7 @@ import { compileTemplate } from '../kernel/template/template.ts'
 import { parseRelativePath } from '../primitives/files/relative-path.ts'
 import { type ConfigFields, createConfigFields, isList, isMap } from './config-fields.ts'
 import type { ConnectorConfig } from './contract.ts'
+import { describeCommand } from '../mcp-client/session/endpoint.ts'
 
 const SHARED = ['server', 'era', 'output_dir', 'tool_prefix', 'tools', 'capabilities', 'timeout_ms', 'retry']
 const OVER_HTTP = ['mcp_url', 'headers', 'auth']
@@ -63,7 +64,7 @@ export function categoryOf({ outputDir }: Pick<ConnectorConfig, 'outputDir'>): s
 /** The server for messages: its URL without query and credentials, or its command with the first arguments. */
 export function endpointOf({ transport }: Pick<ConnectorConfig, 'transport'>): string {
   if (transport.kind === 'http') return transport.mcpUrl.replace(/[?#].*$/s, '').replace(/\/\/[^/]*@/, '//')
-  return [transport.command, ...transport.args.slice(0, 3), ...(transport.args.length > 3 ? ['…'] : [])].join(' ')
+  return describeCommand(transport.command, transport.args)
 }
 
 /**

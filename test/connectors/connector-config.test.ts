@@ -144,3 +144,9 @@ test('threat row 32: names of servers that begin alike are ambiguous, and others
   ] as const)
     assert.equal(clash(one, other), false, `${one} ${other}`)
 })
+
+test('an argument of a command that may be a credential is not shown, nor what follows it', () => {
+  // Fails when the endpoint is made of all arguments as they are.
+  const transport = { kind: 'stdio', command: 'serve', args: ['--token', 'abc'], env: {}, cwd: '.', program: [] } as const
+  assert.equal(endpointOf({ transport }), 'serve …')
+})

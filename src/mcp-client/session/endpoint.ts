@@ -12,9 +12,13 @@ export function describeEndpoint(target: HttpTarget | StdioTarget): string {
     return quoted(`${origin}${pathname}`)
   }
   const { command, args } = target.process.config
+  return describeCommand(command, args)
+}
+
+/** A command with its first arguments. One that may be a credential ends what is shown, and so does the one that names it. */
+export function describeCommand(command: unknown, args: unknown): string {
   const all: readonly unknown[] = Array.isArray(args) ? args : []
   const shown = all.slice(0, MAX_ARGS).filter((arg): arg is string => typeof arg === 'string')
-  // An argument that may be a credential ends what is shown, and so does the one that names it.
   const first = shown.findIndex((arg) => SECRET.test(arg))
   const words = [typeof command === 'string' ? command : 'no command', ...(first < 0 ? shown : shown.slice(0, first))]
   const isCut = words.length <= all.length
