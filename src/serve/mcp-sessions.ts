@@ -179,8 +179,15 @@ async function answer(
     if (open === 0) give()
   }
   for (const id of ids) session.calls.set(id, { settle: settleOne, isAlone: ids.length === 1 })
-  const answered = await session.transport.handleRequest(request, { parsedBody: body })
-  if (!answered.ok) for (const id of ids) settle(session, id)
+  let isTaken = false
+  let answered: Response
+  try {
+    answered = await session.transport.handleRequest(request, { parsedBody: body })
+    isTaken = answered.ok
+  } finally {
+    // Nobody will answer what was refused, or broke.
+    if (!isTaken) for (const id of ids) settle(session, id)
+  }
   const cancelled = cancelledIdOf(body)
   if (cancelled !== undefined) {
     // Nothing more will come for it, and no client of ours would wait: but one that does would hold the stream for ever.
