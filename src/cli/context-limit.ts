@@ -1,7 +1,7 @@
 import type { ResolvedConfig } from '../config/config.ts'
 import { resolveModel } from '../config/models.ts'
-import { contextLimit } from '../harness/safety/context.ts'
-import { contextWindowOf } from '../harness/safety/prices.ts'
+import { contextLimit } from '../harness/safety/limits/context.ts'
+import { contextWindowOf } from '../harness/safety/model/prices.ts'
 import type { ThreadRow } from '../threads/threads-client.ts'
 
 /** Tokens at which the thread's context is full, by its directive, the configuration and the price list; null when none of them says. */

@@ -58,7 +58,7 @@ export function createDirectivePrompts(project: () => Promise<McpProject>, proje
           `${result.error.message} ${result.error.suggestion ?? ''}`.trim(),
           JSON.parse(boundedText(result.error, MAX_ERROR_BYTES)),
         )
-      const { firstMessage } = await import('../harness/safety/messages.ts')
+      const { firstMessage } = await import('../harness/safety/turn/messages.ts')
       const message = firstMessage(definition, valuesOf(definition, parameters), requestOf(name, parameters, result))
       const { text } = open.redact({ text: message.role === 'user' ? message.content : '' })
       const prompt: GetPromptResult = {

@@ -19,7 +19,7 @@ const NOTE_BYTES = 512
 /** A part of a transcript, one JSON object a line, as `read_transcript` shows events. A line of type `note` says what is left out. */
 export async function transcriptText(project: McpProject, part: TranscriptPart): Promise<string> {
   const { threadId, since } = part
-  const { shownEvent } = await import('../harness/safety/transcript-pages.ts')
+  const { shownEvent } = await import('../harness/safety/interventions/transcript-pages.ts')
   const { threads } = project
   const events = threads.events(threadId, since === null ? { last: MAX_EVENTS } : { sinceSeq: since, limit: MAX_EVENTS })
   const lines: string[] = []

@@ -1,8 +1,8 @@
 import type { JsonObject } from '../../../src/json.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
 import { servicesOf } from '../../../src/harness/safety/services.ts'
-import { sendSignal } from '../../../src/harness/safety/thread-control.ts'
-import type { SignalReceipt } from '../../../src/harness/safety/thread-control.ts'
+import { sendSignal } from '../../../src/harness/safety/interventions/thread-control.ts'
+import type { SignalReceipt } from '../../../src/harness/safety/interventions/thread-control.ts'
 
 export const __tool_type__ = 'runtime'
 export const __version__ = '1.0.0'

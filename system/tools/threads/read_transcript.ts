@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../../src/json.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
 import { servicesOf } from '../../../src/harness/safety/services.ts'
-import { readEvents, readToolOutput } from '../../../src/harness/safety/transcript-pages.ts'
+import { readEvents, readToolOutput } from '../../../src/harness/safety/interventions/transcript-pages.ts'
 
 export const __tool_type__ = 'runtime'
 export const __version__ = '1.0.0'

@@ -1,8 +1,8 @@
 import type { JsonObject } from '../../../src/json.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
 import { servicesOf } from '../../../src/harness/safety/services.ts'
-import { spawnDirective } from '../../../src/harness/safety/spawning.ts'
-import type { SpawnCall } from '../../../src/harness/safety/spawning.ts'
+import { spawnDirective } from '../../../src/harness/safety/spawning/spawning.ts'
+import type { SpawnCall } from '../../../src/harness/safety/spawning/spawning.ts'
 import type { SpawnReceipt } from '../../../src/threads/threads-client.ts'
 
 export const __tool_type__ = 'runtime'

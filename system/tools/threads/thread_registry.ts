@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../../src/json.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
-import { registryAction } from '../../../src/harness/safety/registry-actions.ts'
-import type { RegistryRequest } from '../../../src/harness/safety/registry-actions.ts'
+import { registryAction } from '../../../src/harness/safety/interventions/registry-actions.ts'
+import type { RegistryRequest } from '../../../src/harness/safety/interventions/registry-actions.ts'
 import { servicesOf } from '../../../src/harness/safety/services.ts'
 
 export const __tool_type__ = 'runtime'

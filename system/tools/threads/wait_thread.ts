@@ -2,7 +2,7 @@ import type { JsonObject } from '../../../src/json.ts'
 import { KiwiError } from '../../../src/kernel/errors.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
 import { servicesOf } from '../../../src/harness/safety/services.ts'
-import { waitForThreads } from '../../../src/harness/safety/thread-control.ts'
+import { waitForThreads } from '../../../src/harness/safety/interventions/thread-control.ts'
 
 export const __tool_type__ = 'runtime'
 export const __version__ = '1.0.0'

@@ -1,0 +1,296 @@
+import type { Json, JsonObject } from '../../../json.ts'
+import { KiwiError, toEnvelope } from '../../../kernel/errors.ts'
+import type { ExecutionContext } from '../../../kernel/chain/primitive.ts'
+import type { MetaToolResult, Permission } from '../../../kernel/contract.ts'
+import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../../threads/engine.ts'
+import type { ToolCall } from '../../base/conversation.ts'
+import { runToolCalls } from '../../base/tool-calls.ts'
+import { canonicalJson, hash, traceOf } from '../limits/loops.ts'
+import type { CallTrace } from '../limits/loops.ts'
+import { stored, summarise, toolResult } from '../turn/messages.ts'
+import { secretBlockedEvents, secretInParameters, sinkWrapOf } from '../redaction.ts'
+import type { HarnessServices } from '../services.ts'
+import type { ParkedCall } from '../turn/state.ts'
+import type { PreparedCall, RunnableCall, ToolRequests } from './tool-request.ts'
+
+/** What one call of a turn came to. */
+export interface CallOutcome {
+  readonly item: string
+  /** For loop detection; null where repeating is no loop or there is no result yet. */
+  readonly trace: CallTrace | null
+  readonly parked: ParkedCall | null
+  /** The model asked for a person. */
+  readonly escalated: boolean
+  /** Counts against `max_tool_calls`: it ran, or may have run. */
+  readonly counted: boolean
+  /** It lacked a permission, so nothing ran. */
+  readonly denied: boolean
+  /** What the end of the turn must still write: answers to calls that had no step. */
+  readonly commit: Commit | null
+}
+
+/**
+ * What a tool step leaves in the journal; the result itself is the message of the same commit. Everything that depends on the item as it
+ * was stands here, because a replay may find another one in its place, or none.
+ */
+interface ToolFacts {
+  readonly trace: CallTrace | null
+  readonly park: { readonly for: readonly string[]; readonly untilMs: number } | null
+  readonly counted: boolean
+  /** Absent in steps of earlier versions. */
+  readonly denied?: boolean
+}
+
+export interface ToolStepsInput {
+  readonly services: HarnessServices
+  readonly requests: ToolRequests
+  readonly ctx: TurnContext
+  readonly calls: readonly ToolCall[]
+  /** Calls in call order that `max_tool_calls` still allows; the others are answered and not run. */
+  readonly allowed: number
+  /** Until `max_duration_seconds`; null without that limit. */
+  readonly millisecondsLeft: number | null
+}
+
+const TOOL_STEP_TIMEOUT_MS = 10 * 60_000
+/** A call that begins gets a moment, however little time is left: what is stopped at once has an unknown outcome. */
+const LEAST_STEP_TIMEOUT_MS = 1_000
+const AT_ONCE = 4
+const MAX_PARK_MS = 24 * 3_600_000
+
+/** Runs the calls of a turn, at most four at a time, each as one journaled step; the outcomes stand in call order. */
+export function runToolSteps(input: ToolStepsInput): Promise<readonly CallOutcome[]> {
+  return runToolCalls(
+    input.calls,
+    async (call, { index }) => {
+      const secret = secretInParameters(input.services.redactor(input.ctx.threadId), call)
+      const prepared = await input.requests.prepare(call, secret)
+      if (index >= input.allowed) return refusedByLimit(input.ctx, prepared)
+      return runStep(input, prepared, index)
+    },
+    { concurrency: AT_ONCE, signal: input.ctx.signal },
+  )
+}
+
+async function runStep(input: ToolStepsInput, call: PreparedCall, index: number): Promise<CallOutcome> {
+  const { ctx } = input
+  const outcome = await stepOrTimeout(ctx, () =>
+    call.kind === 'rejected'
+      ? ctx.step<Json>(stepName(call, index), { effect: 'pure', timeoutMs: TOOL_STEP_TIMEOUT_MS }, async () => reject(ctx, call))
+      : ctx.step<Json>(stepName(call, index), runOptions(input, call), (meta) => execute(input, call, meta)),
+  )
+  // `refused` needs a reservation, which a tool step never makes.
+  if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
+  // The value of this step is always ToolFacts: `execute` or `reject` wrote it.
+  const { trace, park, counted, denied = false } = outcome.value as unknown as ToolFacts
+  const parked = park === null ? null : { callId: call.call.id, tool: call.item, waitFor: park.for, untilMs: park.untilMs }
+  const escalated = call.kind === 'runnable' && call.helpSignal?.action === 'escalate'
+  return { item: call.item, trace, parked, escalated, counted, denied, commit: null }
+}
+
+function runOptions({ millisecondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
+  const left = Math.max(LEAST_STEP_TIMEOUT_MS, millisecondsLeft ?? TOOL_STEP_TIMEOUT_MS)
+  return {
+    effect: call.effect,
+    timeoutMs: Math.min(TOOL_STEP_TIMEOUT_MS, left),
+    before: { events: [callEvent(call)] },
+  }
+}
+
+/** A tool that did not even answer its abort may still be at work: its outcome is as unknown as after a crash. */
+async function stepOrTimeout(ctx: TurnContext, run: () => Promise<StepOutcome<Json>>): Promise<StepOutcome<Json>> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof KiwiError && error.code === 'TIMEOUT' && !ctx.signal.aborted) return { kind: 'unknown' }
+    throw error
+  }
+}
+
+/** Index, so that equal calls of one turn differ; inner item, so that a journal is readable. */
+function stepName(call: PreparedCall, index: number): string {
+  return `tool-${index}-${call.item.replaceAll(/[^A-Za-z0-9_.-]/g, '_')}`
+}
+
+async function execute(
+  input: ToolStepsInput,
+  call: RunnableCall,
+  meta: StepMeta,
+): Promise<{ readonly value: Json; readonly commit: Commit }> {
+  const { ctx } = input
+  const result = await resultOf(input, call, meta)
+  // An interrupted or superseded step leaves no result; one that only ran out of time has the tool's own answer.
+  if (ctx.signal.aborted) ctx.signal.throwIfAborted()
+  const park = result.success ? parkOf(result['result'], ctx) : null
+  const text = input.services.redactor(ctx.threadId).text(shown(result))
+  const trace = call.poll || park !== null ? null : traceOf(call.item, call.parameters, hash(text))
+  const denial = denialEvents(call.item, result)
+  const facts: ToolFacts = { trace, park, counted: true, denied: denial.length > 0 }
+  const told = park === null ? answer(ctx, call, text, !result.success) : {}
+  const events = [...denial, ...(told.events ?? []), ...helpEvents(call)]
+  const commit: Commit = { ...told, ...(events.length === 0 ? {} : { events }), usage: { tool_calls: 1 } }
+  // ToolFacts holds only JSON values.
+  return { value: facts as unknown as Json, commit }
+}
+
+function helpEvents({ helpSignal }: RunnableCall): readonly NewEvent[] {
+  return helpSignal === null ? [] : [{ type: 'status', payload: { help: helpSignal.action, reason: helpSignal.reason } }]
+}
+
+/**
+ * Runs the call under the thread's token, after a first look at whether the thread may make it at all. The tool layer looks again, with the
+ * real parameters, just before anything happens.
+ */
+async function resultOf({ services, ctx }: ToolStepsInput, call: RunnableCall, meta: StepMeta): Promise<MetaToolResult> {
+  try {
+    const context: ExecutionContext = {
+      projectPath: services.kernel.projectPath,
+      signal: meta.signal,
+      __auth: await services.authority?.current(ctx.threadId),
+      __thread_id: ctx.threadId,
+      __directive_id: ctx.start.directiveId,
+      __idempotency_key: meta.idempotencyKey,
+      ...sinkWrapOf(services.redactor(ctx.threadId)),
+      services: { kiwi: services },
+    }
+    const first = await services.gate.check({ verb: call.verb, item: call.question, context })
+    return first.permitted ? await call.run(context) : notPermitted(call, first).toEnvelope()
+  } catch (error) {
+    return toEnvelope(error)
+  }
+}
+
+function notPermitted({ verb, item }: RunnableCall, refusal: Extract<Permission, { permitted: false }>): KiwiError {
+  const what = item === verb ? verb : `${verb} of ${item}`
+  return new KiwiError(
+    refusal.code ?? 'PERMISSION_DENIED',
+    `This thread may not do this: ${what} needs ${refusal.missing.join(' and ')}, which its directive does not declare.`,
+    { facts: { missing: refusal.missing }, suggestion: refusal.suggestion },
+  )
+}
+
+const DENIALS: ReadonlySet<string> = new Set(['PERMISSION_DENIED', 'TOKEN_INVALID', 'ADDRESS_DENIED', 'SECRET_IN_PARAMETERS'])
+
+/** What was denied stands in the log as an event of its own, wherever on the way it was denied. */
+function denialEvents(tool: string, result: MetaToolResult): readonly NewEvent[] {
+  if (result.success) return []
+  const { code, cause, message, suggestion } = result.error
+  const denial = [code, cause?.code].find((one) => one !== undefined && DENIALS.has(one))
+  if (denial === undefined) return []
+  const { missing } = result.error
+  return [
+    ...secretBlockedEvents(tool, result.error),
+    {
+      type: 'permission_denied',
+      payload: { tool, code: denial, missing: Array.isArray(missing) ? missing.map(String) : null, message, suggestion },
+    },
+  ]
+}
+
+/** What the model reads: the tool's own value, or the error. The envelope around a value says nothing that the model did not send. */
+function shown(result: MetaToolResult): string {
+  const { sandbox, ...told } = result
+  // What a tool ran in is worth a word only where nothing held it.
+  const unheld = sandbox === 'none' ? { sandbox } : {}
+  if (!told.success) return JSON.stringify({ ...told, ...unheld })
+  const { success: _success, item_type: _type, item_id: _id, ...facts } = told
+  const { result: returned, ...beside } = facts
+  const isAlone = 'result' in facts && Object.keys(beside).length === 0
+  // A field among those of the tool, so that what reads them finds them where they are in a sandbox.
+  const value = isAlone && isRecord(returned) ? { ...returned, ...unheld } : bare({ ...facts, ...unheld })
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null')
+}
+
+/** The result itself where nothing stands beside it. */
+function bare(facts: Readonly<Record<string, unknown>>): unknown {
+  const keys = Object.keys(facts)
+  return keys.length === 1 && keys[0] === 'result' ? facts['result'] : facts
+}
+
+/** A tool parks its call by answering `{park: {for, until_ms}}`; only threads that this one spawned can be waited for. */
+function parkOf(value: unknown, ctx: TurnContext): ToolFacts['park'] {
+  if (typeof value !== 'object' || value === null || !('park' in value)) return null
+  const { park } = value
+  if (typeof park !== 'object' || park === null || !('for' in park) || !('until_ms' in park)) return null
+  const { for: ids, until_ms: untilMs } = park
+  const children = new Set(ctx.children().map(({ threadId }) => threadId))
+  if (!Array.isArray(ids) || ids.length === 0 || typeof untilMs !== 'number' || !Number.isFinite(untilMs)) return null
+  const known = ids.filter((id): id is string => typeof id === 'string' && children.has(id))
+  return known.length === ids.length ? { for: known, untilMs: Math.min(untilMs, ctx.now() + MAX_PARK_MS) } : null
+}
+
+function unknownOutcome(ctx: TurnContext, call: PreparedCall): CallOutcome {
+  const text =
+    `The outcome of this call is unknown: ${call.item} had begun, and then its host stopped or its time was over; no result was recorded. ` +
+    'It may or may not have taken effect, and it was not repeated. Check what happened before you call it again.'
+  return {
+    item: call.item,
+    trace: null,
+    parked: null,
+    escalated: false,
+    counted: true,
+    denied: false,
+    commit: { ...answer(ctx, call, text, true), usage: { tool_calls: 1 } },
+  }
+}
+
+/** A call that is none is answered in a step all the same: what a replay finds recorded is then its one answer. */
+function reject(
+  ctx: TurnContext,
+  call: Extract<PreparedCall, { kind: 'rejected' }>,
+): { readonly value: Json; readonly commit: Commit } {
+  const envelope = call.error.toEnvelope()
+  const text = JSON.stringify(envelope)
+  const result = answer(ctx, call, text, true)
+  const denial = denialEvents(call.item, envelope)
+  const trace = traceOf(call.item, call.call.arguments, hash(text))
+  const facts: ToolFacts = { trace, park: null, counted: false, denied: denial.length > 0 }
+  // ToolFacts holds only JSON values.
+  return {
+    value: facts as unknown as Json,
+    commit: { ...result, events: [callEvent(call), ...denial, ...(result.events ?? [])] },
+  }
+}
+
+function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
+  const result = answer(ctx, call, 'This call was not run: max_tool_calls of this thread is reached.', true)
+  return {
+    item: call.item,
+    trace: null,
+    parked: null,
+    escalated: false,
+    counted: false,
+    denied: false,
+    commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
+  }
+}
+
+/** The message and the event of a call's result. */
+function answer(ctx: TurnContext, call: PreparedCall, text: string, isError: boolean): Commit {
+  return answerCommit(ctx, { id: call.call.id, tool: call.item }, text, isError)
+}
+
+/** The message and the event of a result, for calls of this turn and for parked ones of an earlier turn. */
+export function answerCommit(
+  ctx: TurnContext,
+  call: { readonly id: string; readonly tool: string },
+  text: string,
+  isError: boolean,
+): Commit {
+  const message = toolResult({ ...call, threadId: ctx.threadId }, text, isError)
+  const event: NewEvent = {
+    type: 'tool_result',
+    payload: { tool: call.tool, success: !isError, summary: summarise(text), call_id: call.id },
+    message: 0,
+  }
+  return { messages: [stored(message)], events: [event] }
+}
+
+function callEvent(call: PreparedCall): NewEvent {
+  const parameters: JsonObject = call.kind === 'runnable' ? call.parameters : call.call.arguments
+  return { type: 'tool_call', payload: { tool: call.item, args_hash: hash(canonicalJson(parameters)), call_id: call.call.id } }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,45 @@
+import type { Commit, TurnContext } from '../../../threads/engine.ts'
+import { isTerminal } from '../../../threads/status.ts'
+import type { HarnessServices } from '../services.ts'
+import type { ParkedCall } from './state.ts'
+import { waitAnswer } from '../interventions/thread-view.ts'
+import { answerCommit } from '../tools/tool-steps.ts'
+
+/** Milliseconds at which the earliest unfinished wait ends by itself, or null when every parked call can be answered now. */
+export function parkedUntil(ctx: TurnContext, parked: readonly ParkedCall[]): number | null {
+  const statuses = new Map(ctx.children().map(({ threadId, status }) => [threadId, status]))
+  const open = parked.filter((call) => {
+    if (ctx.now() >= call.untilMs) return false
+    return call.waitFor.some((id) => {
+      const status = statuses.get(id)
+      return status !== undefined && !isTerminal(status)
+    })
+  })
+  return open.length === 0 ? null : Math.min(...open.map(({ untilMs }) => untilMs))
+}
+
+/** Gives every parked call its result, in one journaled step, so that the model can be called again. */
+export async function deliverParked(services: HarnessServices, ctx: TurnContext, parked: readonly ParkedCall[]): Promise<void> {
+  await ctx.step('deliver', { effect: 'pure', timeoutMs: 60_000 }, async () => {
+    const commits = parked.map((call) => {
+      const rows = call.waitFor.map((id) => services.threads.get(id))
+      return answerCommit(ctx, { id: call.callId, tool: call.tool }, JSON.stringify(waitAnswer(rows)), false)
+    })
+    return { value: parked.length, commit: joined(commits) }
+  })
+}
+
+/** One commit of several; events keep pointing at their own message. */
+function joined(commits: readonly Commit[]): Commit {
+  const messages = commits.flatMap((commit) => commit.messages ?? [])
+  let offset = 0
+  const events = commits.flatMap((commit) => {
+    const moved = (commit.events ?? []).map((event) =>
+      event.message === undefined ? event : { ...event, message: event.message + offset },
+    )
+    offset += commit.messages?.length ?? 0
+    return moved
+  })
+  const toolCalls = commits.reduce((sum, commit) => sum + (commit.usage?.tool_calls ?? 0), 0)
+  return { messages, events, ...(toolCalls === 0 ? {} : { usage: { tool_calls: toolCalls } }) }
+}

@@ -1,0 +1,86 @@
+import type { Json, JsonObject } from '../../../json.ts'
+import type { Commit, NewEvent, Receive, Signal, ThreadState } from '../../../threads/engine.ts'
+import type { Message } from '../../base/conversation.ts'
+import { stored } from './messages.ts'
+import { nanoFromUsd } from '../model/prices.ts'
+import type { Added } from './state.ts'
+import { dataOf, stopClock, withData } from './state.ts'
+
+/**
+ * What a signal does to a thread of this harness. Pure: inject, pause and resume take effect at the next turn boundary, where the
+ * engine applies them in the order they were sent. What others wait for (`child_done`, timers) is looked up when the turn runs.
+ */
+export const receive: Receive = (state, signal) => {
+  switch (signal.kind) {
+    case 'inject':
+      return withCommit(state, injected(textOf(signal.body['content']) ?? textOf(signal.body['message']), signal.body['role']))
+    case 'pause':
+      return { state: withData({ ...state, paused: true }, { clock: stopClock(dataOf(state).clock) }) }
+    case 'resume':
+    case 'budget':
+      return resumed(state, signal)
+    case 'cancel':
+      return { state: withData(state, { cancelled: true }) }
+    case 'child_done':
+    case 'approval':
+    case 'timer':
+      return { state }
+  }
+}
+
+function resumed(state: ThreadState, signal: Signal): ReturnType<Receive> {
+  const data = dataOf(state)
+  const next = withData(state, {
+    added: addedBy(data.added, signal.body),
+    warned: grew(signal.body) ? [] : data.warned,
+    fruitless: 0,
+  })
+  const paused = signal.kind === 'resume' ? false : state.paused
+  return withCommit(
+    { ...next, paused },
+    injected(textOf(signal.body['inject_message']) ?? textOf(signal.body['message']), 'user'),
+  )
+}
+
+function withCommit(state: ThreadState, commit: Commit | null): ReturnType<Receive> {
+  return commit === null ? { state } : { state, commit }
+}
+
+/** An injected message and its event; a `system` one is marked for the model as coming from the operator's side, not the user's. */
+function injected(content: string | null, role: Json | undefined): Commit | null {
+  if (content === null) return null
+  const system = role === 'system'
+  const message: Message = system ? { role: 'system_note', content } : { role: 'user', content }
+  const event: NewEvent = {
+    type: 'injected_message',
+    payload: { role: system ? 'system' : 'user' },
+    message: 0,
+    transcript: { content },
+  }
+  return { messages: [stored(message)], events: [event] }
+}
+
+function addedBy(added: Added, body: JsonObject): Added {
+  return {
+    turns: added.turns + amount(body['add_turns']),
+    tokens: added.tokens + amount(body['add_tokens']),
+    toolCalls: added.toolCalls + amount(body['add_tool_calls']),
+    seconds: added.seconds + amount(body['add_seconds']),
+    nano: added.nano + (amount(body['add_usd_nano']) || nanoFromUsd(amount(body['add_usd']))),
+  }
+}
+
+function grew(body: JsonObject): boolean {
+  return ['add_turns', 'add_tokens', 'add_tool_calls', 'add_seconds', 'add_usd', 'add_usd_nano'].some(
+    (name) => amount(body[name]) > 0,
+  )
+}
+
+/** A limit is only ever raised: what is not a positive finite number adds nothing, so a bad signal cannot wedge the thread. */
+function amount(value: Json | undefined): number {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0
+}
+
+function textOf(value: Json | undefined): string | null {
+  return typeof value === 'string' && value !== '' ? value : null
+}

@@ -1,0 +1,130 @@
+import type { JsonObject } from '../../../json.ts'
+import type { CostLimits } from '../../../kernel/items/item.ts'
+import type { ThreadState } from '../../../threads/engine.ts'
+import type { CallTrace } from '../limits/loops.ts'
+import type { ModelTarget } from '../services.ts'
+
+/** What the first turn learned from the directive; fixed for the life of the thread. */
+export interface Prepared {
+  readonly limits: CostLimits
+  readonly target: ModelTarget
+  readonly contextLimit: number | null
+}
+
+/** Counters that the limits are checked against. Money is nano-dollars. */
+export interface Spent {
+  readonly turns: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly toolCalls: number
+  readonly costNano: number
+}
+
+/** What operators added to the limits when they resumed the thread. */
+export interface Added {
+  readonly turns: number
+  readonly tokens: number
+  readonly toolCalls: number
+  readonly seconds: number
+  readonly nano: number
+}
+
+/** A tool call that waits for other threads and has no result yet. */
+export interface ParkedCall {
+  readonly callId: string
+  readonly tool: string
+  readonly waitFor: readonly string[]
+  readonly untilMs: number
+}
+
+/** How the provider measured the last request, so that the next one can be bounded before it is sent. */
+export interface Measured {
+  readonly inputTokens: number
+  readonly outputTokens: number
+  /** `seq` of the assistant message that came back: everything behind it is new. */
+  readonly seq: number
+}
+
+/** The runner's part of `ThreadState.data`: counters and marks, never conversation. */
+export interface SafetyData {
+  readonly prepared: Prepared | null
+  readonly spent: Spent
+  readonly added: Added
+  readonly measured: Measured | null
+  readonly agentsSha256: string | null
+  readonly contextWarned: boolean
+  readonly recentCalls: readonly CallTrace[]
+  readonly parked: readonly ParkedCall[]
+  /** Limits whose one warning was given (`on_exceeded: warn`). */
+  readonly warned: readonly string[]
+  /** Answers in a row that brought the work no further: cut, empty, refused or full. */
+  readonly fruitless: number
+  /** Turns in a row in which every call was denied; absent in states of earlier versions. */
+  readonly denied?: number
+  /** Turns in a row in which the money was taken by a sibling between the look and the reservation. */
+  readonly outbid: number
+  readonly clock: Clock
+  readonly cancelled: boolean
+}
+
+/** Journaled times, in UTC milliseconds. Waiting for a person does not count against `max_duration_seconds`. */
+export interface Clock {
+  readonly startedMs: number | null
+  readonly lastTurnMs: number | null
+  readonly waitingSinceMs: number | null
+  readonly waitedMs: number
+}
+
+const FRESH: SafetyData = {
+  prepared: null,
+  spent: { turns: 0, inputTokens: 0, outputTokens: 0, toolCalls: 0, costNano: 0 },
+  added: { turns: 0, tokens: 0, toolCalls: 0, seconds: 0, nano: 0 },
+  measured: null,
+  agentsSha256: null,
+  contextWarned: false,
+  recentCalls: [],
+  parked: [],
+  warned: [],
+  fruitless: 0,
+  outbid: 0,
+  clock: { startedMs: null, lastTurnMs: null, waitingSinceMs: null, waitedMs: 0 },
+  cancelled: false,
+}
+
+/** The state of a thread that has not taken a turn. */
+export function freshState(): ThreadState {
+  return { v: 1, turn: 0, paused: false, data: encode(FRESH) }
+}
+
+/** The runner's data of a state that this harness wrote. */
+export function dataOf(state: ThreadState): SafetyData {
+  // Only `freshState` and `withData` write `data`, and both take a SafetyData.
+  return state.data as unknown as SafetyData
+}
+
+/** The same state with other runner data. */
+export function withData(state: ThreadState, change: Partial<SafetyData>): ThreadState {
+  return { ...state, data: encode({ ...dataOf(state), ...change }) }
+}
+
+/** The clock at the start of a turn: what was waited for a person since the last one is left out. */
+export function tick(clock: Clock, nowMs: number): Clock {
+  const waited = clock.waitingSinceMs === null ? 0 : Math.max(0, nowMs - clock.waitingSinceMs)
+  return { startedMs: clock.startedMs ?? nowMs, lastTurnMs: nowMs, waitingSinceMs: null, waitedMs: clock.waitedMs + waited }
+}
+
+/** The clock of a thread that begins to wait for a person. */
+export function stopClock(clock: Clock): Clock {
+  return { ...clock, waitingSinceMs: clock.waitingSinceMs ?? clock.lastTurnMs }
+}
+
+/** Seconds that count against `max_duration_seconds`. */
+export function elapsedSeconds(clock: Clock): number {
+  if (clock.startedMs === null || clock.lastTurnMs === null) return 0
+  return (clock.lastTurnMs - clock.startedMs - clock.waitedMs) / 1000
+}
+
+function encode(data: SafetyData): JsonObject {
+  // SafetyData holds only JSON values and no undefined, except the absent limits of CostLimits.
+  return data as unknown as JsonObject
+}
