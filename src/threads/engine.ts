@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../json.ts'
+import type { ApprovalChange } from './approvals/approval.ts'
 
 /**
  * The port between a harness and what makes its steps durable (DESIGN section 6).
@@ -31,12 +32,25 @@ export type EndReason =
 /** Why a thread waits. `children` and `timer` end by themselves; the others need a person or a signal. */
 export type WaitReason = 'escalated' | 'loop_detected' | 'budget_reached' | 'approval' | 'disk_full' | 'children' | 'timer'
 
-export type SignalKind = 'inject' | 'pause' | 'resume' | 'cancel' | 'child_done' | 'approval' | 'budget' | 'timer'
+export type SignalKind =
+  | 'inject'
+  | 'pause'
+  | 'resume'
+  | 'cancel'
+  | 'child_done'
+  /** A child has come to wait for a person; ends the parent's wait for children, so that it can look. */
+  | 'child_waiting'
+  | 'approval'
+  | 'budget'
+  /** Another destination of the stream, from the next model call on. */
+  | 'sink'
+  | 'timer'
 
 export interface Signal {
   /** Chosen by the sender; a second signal with the same id is ignored. */
   readonly id: string
   readonly kind: SignalKind
+  /** Whoever steers a thread says so here: `by` (an `Actor`) and `reason`; both stand in the event `intervention`. */
   readonly body: JsonObject
 }
 
@@ -62,7 +76,16 @@ export type Next =
       readonly status: 'completed' | 'error' | 'cancelled'
       readonly endReason: EndReason
       readonly result: Json
+      /** The work goes on in this thread, which is made in the transaction that ends this one and gets what is left of its money. */
+      readonly successor?: Successor
     }
+
+/** A thread that takes over from one whose context is full. Parent, place, limits, directive and harness are those of the old one. */
+export interface Successor {
+  readonly threadId: string
+  readonly initialMessage: string
+  readonly options: JsonObject
+}
 
 /** Stored once per thread; the order of `seq` is the order of the conversation. */
 export interface NewMessage {
@@ -103,6 +126,8 @@ export interface Commit {
   readonly messages?: readonly NewMessage[]
   readonly events?: readonly NewEvent[]
   readonly usage?: Partial<UsageDelta>
+  /** Questions to a person that open or end with this commit. */
+  readonly approvals?: readonly ApprovalChange[]
   /** Settles this step's reservation with what was really spent. Absent on a step that reserved: settled in full. */
   readonly settleNano?: number
 }
@@ -166,8 +191,11 @@ export interface TurnContext {
   /** Live side channel: lossy, never journaled. */
   emit(live: JsonObject): void
   budget(): BudgetView
-  /** Children of this thread, for limits and for waiting. */
-  children(): readonly { readonly threadId: string; readonly status: Status }[]
+  /**
+   * Children of this thread, for limits and for waiting. Where one has handed its work on, the status is that of the thread which has it
+   * now. `waitReason` is set while it waits.
+   */
+  children(): readonly { readonly threadId: string; readonly status: Status; readonly waitReason: WaitReason | null }[]
   /** Threads spawned below the root of this tree so far, for `max_spawns`. */
   spawnedInTree(): number
   /**
@@ -220,6 +248,19 @@ export interface ThreadStart {
   readonly guarantee: 'hard' | 'advisory'
   /** The runner's own start data (model override and the like). */
   readonly options: JsonObject
+  /** First thread of the chain that this one belongs to: its own id where it continues none. */
+  readonly chainId: string
+  readonly continues: Continues | null
+  /** `detach`: the end of the parent, and its cancel, do not reach this thread. */
+  readonly onParentEnd: 'cancel' | 'detach'
+}
+
+/** What a thread goes on from. */
+export interface Continues {
+  readonly threadId: string
+  readonly how: 'retry' | 'fork' | 'handoff'
+  /** Messages of the earlier thread up to this `seq` stand, with the same `seq`, at the beginning of this one; 0: none. */
+  readonly throughSeq: number
 }
 
 /** The durable runner of threads, one per registry. `sqlite` by default; `memory` is the same contract without files. */

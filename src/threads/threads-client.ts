@@ -1,6 +1,7 @@
 import type { TokenLedger } from '../capabilities/contract.ts'
 import type { Json, JsonObject } from '../json.ts'
-import type { EndReason, Signal, Status, StoredMessage, WaitReason } from './engine.ts'
+import type { Approvals } from './approvals/approval.ts'
+import type { Continues, EndReason, Signal, Status, StoredMessage, WaitReason } from './engine.ts'
 
 export interface SpawnRequest {
   readonly threadId: string
@@ -17,6 +18,15 @@ export interface SpawnRequest {
   /** Shown by the registry: model, limits, … */
   readonly costBudget: JsonObject
   readonly permissionContext: JsonObject
+  /** Threads below this one that have not ended, at once; null or absent: no limit. */
+  readonly maxLive?: number | null
+  /** Default `cancel`. A detached thread below a cap needs a grant of its own. */
+  readonly onParentEnd?: 'cancel' | 'detach'
+  /**
+   * The new thread goes on with the conversation of another, which is copied in the transaction of the spawn. A retry needs one that has
+   * ended. Handing over is the engine's.
+   */
+  readonly continues?: (Omit<Continues, 'how'> & { readonly how: 'retry' | 'fork' }) | null
 }
 
 /** Shape every spawning tool answers with. */
@@ -53,6 +63,11 @@ export interface ThreadRow {
   readonly guarantee: 'hard' | 'advisory'
   /** Relative to the project. */
   readonly transcript_path: string
+  readonly chain_id: string
+  readonly continues: { readonly thread_id: string; readonly how: Continues['how'] } | null
+  /** The thread that has taken over the work; null unless this one handed it on. */
+  readonly continued_by: string | null
+  readonly on_parent_end: 'cancel' | 'detach'
 }
 
 export interface ThreadEventRow {
@@ -69,6 +84,7 @@ export interface ThreadQuery {
   readonly status?: Status
   readonly parent_thread_id?: string
   readonly root_thread_id?: string
+  readonly chain_id?: string
   readonly created_after?: string
   readonly created_before?: string
   /** 1 to 1000, default 100. */
@@ -93,19 +109,28 @@ export interface ThreadsClient {
   /** The threads that logged an event after the one with this `id`, and the `id` of the newest event; 0 where there is none. */
   loggedSince(eventId: number): { readonly threadIds: readonly string[]; readonly newest: number }
   messages(threadId: string, options?: { readonly sinceSeq?: number; readonly limit?: number }): readonly StoredMessage[]
-  /** Refuses what the status table does not allow. Answers when the row is durable; the effect comes at the next turn boundary. */
+  /**
+   * Refuses what the status table does not allow. Answers when the row is durable; the effect comes at the next turn boundary. What somebody
+   * does to a thread is logged with it, as the event `intervention {action, by, reason, …}`.
+   */
   signal(threadId: string, signal: Signal): Promise<void>
   /** Changes when anybody writes to the registry; far cheaper than reading it. Any text; compare it with an earlier one. */
   version(): string
   /** Adds an event of the caller's to the log (`thread_registry` action `log_event`). */
   logEvent(threadId: string, type: string, payload: JsonObject): Promise<number>
-  /** Resolves when all threads are terminal or waiting for a person, or after `timeoutMs`; the rows as they are then. */
+  /**
+   * Resolves when all threads are terminal or waiting for a person, or after `timeoutMs`; the rows as they are then. A thread whose work was
+   * handed on is waited for, and answered, as the thread that has it now.
+   */
   wait(
     threadIds: readonly string[],
     options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
   ): Promise<readonly ThreadRow[]>
   /** Live deltas and events from the host until the signal aborts or the thread ends. */
   watch(threadId: string, onLive: (live: JsonObject) => void, signal: AbortSignal): Promise<void>
+  readonly approvals: Approvals
+  /** The thread that has the work of this one now: itself, or the last that it was handed on to. */
+  newestOf(threadId: string): ThreadRow
   /** Tokens and run keys of this registry. */
   readonly tokens: TokenLedger
   close(): void

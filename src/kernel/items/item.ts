@@ -1,4 +1,5 @@
 import type { Json, JsonObject } from '../../json.ts'
+import type { Expression } from '../expressions/expression.ts'
 
 export type ItemType = 'directive' | 'tool' | 'knowledge'
 
@@ -90,7 +91,11 @@ export interface CostLimits {
   readonly max_duration_seconds?: number
   readonly max_tool_calls?: number
   readonly max_spawns?: number
+  /** Threads below this one that have not ended, at once. */
+  readonly max_live_spawns?: number
   readonly max_depth?: number
+  /** How often the work may be handed on when the context is full (`on_context_full: handoff`). */
+  readonly max_handoffs?: number
 }
 
 /** One permission tag as written: `<read resource="filesystem" path="src/**"/>`. */
@@ -109,6 +114,25 @@ export interface ModelChoice {
   readonly fallback: string | null
 }
 
+/** One `<hook>`: a directive that is run on a child thread when the expression is true. */
+export interface DirectiveHook {
+  readonly when: Expression
+  /** The expression as written. */
+  readonly source: string
+  readonly directive: string
+  /** Values of the directive's inputs: text in which `${path}` stands for a value of the event. */
+  readonly inputs: Readonly<Record<string, string>>
+  readonly line: number
+}
+
+/** Something that the harness itself looks at before it believes that the work is done. */
+export type SuccessCheck =
+  | { readonly type: 'command'; readonly command: string; readonly timeoutSeconds: number }
+  /** `sha256` in lower-case hex; null: the file need only exist. */
+  | { readonly type: 'file'; readonly path: string; readonly sha256: string | null }
+  /** JSON Schema that the structured result must match. */
+  | { readonly type: 'schema'; readonly schema: JsonObject }
+
 export interface DirectiveDefinition {
   readonly kind: 'directive'
   readonly name: string
@@ -118,13 +142,17 @@ export interface DirectiveDefinition {
   readonly model: ModelChoice | null
   readonly cost: CostLimits | null
   readonly permissions: readonly PermissionTag[] | null
-  readonly hooks: readonly PermissionTag[]
+  readonly hooks: readonly DirectiveHook[]
   readonly relationships: readonly PermissionTag[]
   readonly context: string
   readonly inputs: readonly DirectiveInput[]
   readonly steps: readonly DirectiveStep[]
   readonly successCriteria: readonly string[]
+  /** `<check>`s among the criteria, in order. */
+  readonly checks: readonly SuccessCheck[]
   readonly outputs: readonly DirectiveInput[]
+  /** `<schema>` of the outputs: the result must be JSON that matches it; null leaves the result a text. */
+  readonly outputsSchema: JsonObject | null
 }
 
 export interface KnowledgeDefinition {

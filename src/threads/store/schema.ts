@@ -1,5 +1,5 @@
 /** Raised with every change of the tables below; a registry of a newer version is refused, never guessed at. */
-export const SCHEMA_VERSION = 2
+export const SCHEMA_VERSION = 3
 
 /** Tables of version 2. A token holds for its thread, a run key for the host process that made it; neither row is ever changed. */
 const TOKEN_TABLES = `
@@ -24,8 +24,38 @@ CREATE TABLE tokens (
 CREATE INDEX tokens_by_thread ON tokens(thread_id);
 `
 
+/** Tables of version 3. `thread_id` first in the index: a thread's end looks for its open questions. */
+const APPROVAL_TABLES = `
+CREATE TABLE approvals (
+  approval_id TEXT PRIMARY KEY NOT NULL,
+  thread_id TEXT NOT NULL REFERENCES threads(thread_id),
+  kind TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('pending','approved','denied','expired','cancelled')),
+  title TEXT NOT NULL,
+  subject_json TEXT NOT NULL,
+  requested_at_ms INTEGER NOT NULL,
+  expires_at_ms INTEGER NOT NULL,
+  answered_at_ms INTEGER,
+  answer_json TEXT
+) STRICT;
+CREATE INDEX approvals_pending ON approvals(thread_id) WHERE status = 'pending';
+`
+
+const CHAIN_INDEX = 'CREATE INDEX threads_by_chain ON threads(chain_id) WHERE chain_id IS NOT NULL;'
+
+/** Columns of version 3; `chain_id` is null for a thread of which nothing was continued. */
+const CHAIN_COLUMNS = `
+ALTER TABLE threads ADD COLUMN max_live INTEGER;
+ALTER TABLE threads ADD COLUMN chain_id TEXT;
+ALTER TABLE threads ADD COLUMN continues_thread_id TEXT;
+ALTER TABLE threads ADD COLUMN continues_how TEXT;
+ALTER TABLE threads ADD COLUMN continued_by TEXT;
+ALTER TABLE threads ADD COLUMN on_parent_end TEXT NOT NULL DEFAULT 'cancel';
+${CHAIN_INDEX}
+`
+
 /** What makes a registry of version N one of version N + 1, by N. */
-export const UPGRADES: Readonly<Record<number, string>> = { 1: TOKEN_TABLES }
+export const UPGRADES: Readonly<Record<number, string>> = { 1: TOKEN_TABLES, 2: CHAIN_COLUMNS + APPROVAL_TABLES }
 
 /**
  * Times that people read are ISO text; times that are computed with are milliseconds. Money is integer nano-dollars. What changes with
@@ -61,12 +91,19 @@ CREATE TABLE threads (
   turn_started_ms INTEGER,
   state_json TEXT,
   next_json TEXT,
-  cancel_mode TEXT
+  cancel_mode TEXT,
+  max_live INTEGER,
+  chain_id TEXT,
+  continues_thread_id TEXT,
+  continues_how TEXT,
+  continued_by TEXT,
+  on_parent_end TEXT NOT NULL DEFAULT 'cancel'
 ) STRICT;
 CREATE INDEX threads_by_parent ON threads(parent_thread_id) WHERE parent_thread_id IS NOT NULL;
 CREATE INDEX threads_by_root ON threads(root_thread_id);
 CREATE INDEX threads_by_directive ON threads(directive_id, created_at);
 CREATE INDEX threads_by_created ON threads(created_at);
+${CHAIN_INDEX}
 CREATE INDEX threads_unfinished ON threads(registry_id) WHERE status IN ('spawning','running','paused','waiting');
 
 CREATE TABLE thread_starts (
@@ -155,4 +192,4 @@ CREATE TABLE leases (
   host_id TEXT,
   epoch INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-${TOKEN_TABLES}`
+${TOKEN_TABLES}${APPROVAL_TABLES}`

@@ -1,5 +1,5 @@
 import { KiwiError } from '../../kernel/errors.ts'
-import type { EndReason, Status, StoredMessage, WaitReason } from '../engine.ts'
+import type { Continues, EndReason, Status, StoredMessage, WaitReason } from '../engine.ts'
 import type { ThreadEventRow, ThreadQuery, ThreadRow } from '../threads-client.ts'
 import { integer, json, jsonObject, text, textOrNull } from './columns.ts'
 import type { Row } from './columns.ts'
@@ -68,6 +68,7 @@ export function listThreads(store: Store, query: ThreadQuery): readonly ThreadRo
   add('status = ?', query.status)
   add('parent_thread_id = ?', query.parent_thread_id)
   add('root_thread_id = ?', query.root_thread_id)
+  add('COALESCE(chain_id, thread_id) = ?', query.chain_id)
   add('created_at > ?', query.created_after)
   add('created_at < ?', query.created_before)
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
@@ -151,5 +152,15 @@ function toThreadRow(row: Row): ThreadRow {
     cost_budget: jsonObject(row, 'cost_budget_json'),
     permission_context: jsonObject(row, 'permission_context_json'),
     transcript_path: transcriptPath(threadId),
+    chain_id: textOrNull(row, 'chain_id') ?? threadId,
+    continues: continuesOf(row),
+    continued_by: textOrNull(row, 'continued_by'),
+    on_parent_end: text(row, 'on_parent_end') === 'detach' ? 'detach' : 'cancel',
   }
+}
+
+function continuesOf(row: Row): ThreadRow['continues'] {
+  const threadId = textOrNull(row, 'continues_thread_id')
+  // The spawn alone writes both columns, from a `Continues`.
+  return threadId === null ? null : { thread_id: threadId, how: text(row, 'continues_how') as Continues['how'] }
 }
