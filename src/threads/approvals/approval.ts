@@ -86,5 +86,8 @@ export interface Approvals {
 /** What a commit does to questions; part of the transaction that writes it. */
 export type ApprovalChange =
   | { readonly do: 'request'; readonly approval: NewApproval }
-  /** Nobody answered in time. Leaves a row alone that was answered meanwhile. */
-  | { readonly do: 'expire'; readonly approvalId: string }
+  /**
+   * Nobody answered in time (`expired`), or the question has lost its object because somebody acted otherwise (`cancelled`). Leaves a row
+   * alone that was answered meanwhile.
+   */
+  | { readonly do: 'close'; readonly approvalId: string; readonly as: 'expired' | 'cancelled' }
