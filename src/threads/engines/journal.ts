@@ -1,4 +1,5 @@
 import { KiwiError } from '../../kernel/errors.ts'
+import { changeApproval } from '../approvals/approval-changes.ts'
 import { isoTime } from '../clock.ts'
 import type { Clock } from '../clock.ts'
 import type { Commit, NewEvent, NewMessage } from '../engine.ts'
@@ -23,6 +24,7 @@ export interface PreparedCommit {
   })[]
   readonly events: readonly PreparedEvent[]
   readonly usage: Commit['usage']
+  readonly approvals: Commit['approvals']
 }
 
 /**
@@ -41,7 +43,7 @@ export interface Journal {
     commit: Commit,
     at: { readonly step: string | null; readonly transaction?: Transaction },
   ): PreparedCommit
-  /** Writes messages, events and totals; inside an operation of `write`. */
+  /** Writes messages, questions, events and totals; inside an operation of `write`. */
   put(live: LiveThread, commit: PreparedCommit, at: WriteMoment): void
 }
 
@@ -108,7 +110,9 @@ class LiveJournal implements Journal {
         .statement(INSERT_MESSAGE)
         .run(live.id, message.seq, message.turn, message.step, message.role, message.contentJson)
     }
-    if (commit.events.length > 0) this.#putEvents(live, commit.events, at)
+    const events =
+      commit.approvals === undefined ? commit.events : [...commit.events, ...this.#putApprovals(live, commit.approvals)]
+    if (events.length > 0) this.#putEvents(live, events, at)
     if (commit.usage === undefined) return
     const usage = addUsage(live.counters.usage, commit.usage)
     setCounters(live, at.transaction, { ...live.counters, usage })
@@ -123,6 +127,15 @@ class LiveJournal implements Journal {
     // Another process logged an event of this thread: ours come after it, and the transcript fills it in.
     if (eventSeq !== live.counters.eventSeq) setCounters(live, transaction, { ...live.counters, eventSeq })
     live.checked = foreign
+  }
+
+  /** Gives the events of the questions that were put or closed; one that stands as it was has none. */
+  #putApprovals(live: LiveThread, changes: NonNullable<Commit['approvals']>): readonly PreparedEvent[] {
+    const at = { threadId: live.id, nowMs: this.clock.now() }
+    return changes.flatMap((change) => {
+      const event = changeApproval(this.store, change, at)
+      return event === null ? [] : [prepareEvent(event, null)]
+    })
   }
 
   #putEvents(live: LiveThread, events: readonly PreparedEvent[], at: WriteMoment): void {
@@ -197,6 +210,7 @@ function prepare(
     messages: prepared,
     events: events.map((event) => prepareEvent(event, messageOf(event, prepared))),
     usage: commit.usage,
+    approvals: commit.approvals,
   }
 }
 

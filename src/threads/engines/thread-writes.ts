@@ -1,4 +1,5 @@
 import type { Json } from '../../json.ts'
+import { openApprovals } from '../approvals/approval-changes.ts'
 import type { Commit, Next, Signal, Status, ThreadState } from '../engine.ts'
 import { cancelBelow, insertSignal, markApplied } from '../signals/signals.ts'
 import type { PendingSignal } from '../signals/signals.ts'
@@ -6,7 +7,7 @@ import { assertTransition, statusOf } from '../status.ts'
 import type { Transaction } from '../store/group-commit.ts'
 import { textOrNull } from '../store/columns.ts'
 import type { Decision } from './boundary.ts'
-import type { Journal, PreparedCommit } from './journal.ts'
+import type { Journal, PreparedCommit, WriteMoment } from './journal.ts'
 import type { Leases } from './leases.ts'
 import type { LiveThread } from './live-thread.ts'
 
@@ -36,7 +37,7 @@ export function writeBoundary(
   context: { readonly journal: Journal; readonly leases: Leases },
   live: LiveThread,
   write: BoundaryWrite,
-  at: { readonly transaction: Transaction; readonly nowIso: string },
+  at: WriteMoment,
 ): Aftermath {
   const { journal, leases } = context
   const { decision } = write
@@ -45,9 +46,10 @@ export function writeBoundary(
   if (status !== from) moveTo(live, status, at.transaction)
   for (const commit of write.commits) journal.put(live, commit, at)
   markApplied(journal.store, write.applied, write.turn)
+  const ended = decision.kind === 'end'
+  if (ended) closeQuestions(journal, live, at)
   if (status !== from) journal.put(live, prepareStatus(journal, live, { from, decision, transaction: at.transaction }), at)
   const wait = decision.kind === 'park' ? decision.wait : null
-  const ended = decision.kind === 'end'
   journal.store
     .statement(UPDATE_THREAD)
     .run(
@@ -68,6 +70,13 @@ export function writeBoundary(
   if (ended) return finish(journal, live, decision.result, decision.endReason)
   if (decision.kind === 'park') leases.release(live.id, live.epoch)
   return NOBODY
+}
+
+/** Nobody waits for the answer to a question of a thread that has ended. */
+function closeQuestions(journal: Journal, live: LiveThread, at: WriteMoment): void {
+  const approvals = openApprovals(journal.store, live.id)
+  if (approvals.length === 0) return
+  journal.put(live, journal.prepare(live, { approvals }, { step: null, transaction: at.transaction }), at)
 }
 
 function statusAfter(decision: Decision): Status {
