@@ -99,6 +99,7 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
     authority: guards.authority,
     hostAuthority: guards.hostAuthority,
     vocabulary: guards.vocabulary,
+    approvalTimeoutMs: (threadId) => settings.of(threadId).config.approvals.timeoutMs,
     redactor: () => secrets.redactor(),
   }
   return {
@@ -122,7 +123,9 @@ function redactedResult(secrets: SecretRegistry, result: MetaToolResult): MetaTo
 
 function parentOf(threads: ThreadsClient, threadId: string): string | null | undefined {
   try {
-    return threads.get(threadId).parent_thread_id
+    const { parent_thread_id: parentId, continues } = threads.get(threadId)
+    // Who goes on with the work of another thread does it where that one ran.
+    return continues?.thread_id ?? parentId
   } catch (error) {
     if (error instanceof KiwiError && error.code === 'THREAD_NOT_FOUND') return undefined
     throw error

@@ -44,6 +44,7 @@ export interface ConfigFile {
   readonly secrets?: { readonly names?: readonly string[] }
   readonly sandbox?: SandboxMode
   readonly mcp?: { readonly allow_sign?: boolean }
+  readonly approvals?: { readonly timeout_seconds?: number }
   readonly serve?: { readonly port?: number }
 }
 

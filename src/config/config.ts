@@ -35,6 +35,8 @@ export interface ResolvedConfig {
   readonly sandbox: SandboxMode
   /** Whether MCP clients may use `sign`; one file that says no is enough. */
   readonly mcp: { readonly allowSign: boolean }
+  /** How long a thread waits for somebody's answer before it counts as a no; at most a week. */
+  readonly approvals: { readonly timeoutMs: number }
   /** Where `kiwi serve` listens on the loopback; 0 for any port that is free. */
   readonly serve: { readonly port: number }
   /** What was found and not used, with what to do about it. */
@@ -87,6 +89,7 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
     secrets: { names: [...new Set(files.flatMap((file) => file.secrets?.names ?? []))] },
     sandbox: lastOf(files, (file) => file.sandbox) ?? 'bubblewrap',
     mcp: { allowSign: files.every((file) => file.mcp?.allow_sign !== false) },
+    approvals: { timeoutMs: (lastOf(files, (file) => file.approvals?.timeout_seconds) ?? 3600) * 1000 },
     serve: { port: lastOf(files, (file) => file.serve?.port) ?? 7747 },
     warnings: [...user.warnings, ...project.warnings],
   }

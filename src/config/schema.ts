@@ -72,6 +72,11 @@ export const CONFIG_SCHEMA: JsonObject = {
       additionalProperties: false,
       properties: { allow_sign: { type: 'boolean' } },
     },
+    approvals: {
+      type: 'object',
+      additionalProperties: false,
+      properties: { timeout_seconds: { type: 'number', exclusiveMinimum: 0, maximum: 604_800 } },
+    },
     serve: {
       type: 'object',
       additionalProperties: false,

@@ -11,6 +11,7 @@ import type { ExecutionContext } from '../../kernel/chain/primitive.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { ErrorContext } from '../../kernel/errors.ts'
 import type { Sink, StreamEvent } from '../../primitives/http-client/contract.ts'
+import type { ApprovalChange } from '../../threads/approvals/approval.ts'
 import type { Commit, NewEvent, NewMessage, Next, Runner, TurnContext } from '../../threads/engine.ts'
 import type { ToolCall } from '../base/conversation.ts'
 
@@ -22,7 +23,8 @@ export function redactedRunner(runner: Runner, redactorOf: (threadId?: string) =
       const redactor = redactorOf(ctx.threadId)
       try {
         const [next, then] = await runner.runTurn(redactedContext(ctx, redactor), state)
-        return [next, redactedNext(then, redactor)]
+        // What the state keeps of an event or a question may quote a tool.
+        return [{ ...next, data: redactor.json(next.data) }, redactedNext(then, redactor)]
       } catch (error) {
         throw redactedError(error, redactor)
       }
@@ -35,7 +37,21 @@ export function redactedRunner(runner: Runner, redactorOf: (threadId?: string) =
 }
 
 function redactedNext(next: Next, redactor: Redactor): Next {
-  return next.do === 'done' ? { ...next, result: redactor.json(next.result) } : next
+  if (next.do !== 'done') return next
+  const { successor } = next
+  return {
+    ...next,
+    result: redactor.json(next.result),
+    ...(successor === undefined
+      ? {}
+      : {
+          successor: {
+            ...successor,
+            initialMessage: redactor.text(successor.initialMessage),
+            options: redactor.json(successor.options),
+          },
+        }),
+  }
 }
 
 /** The context of a turn that redacts on the way out. Live text is held back while it may be the beginning of a secret. */
@@ -89,12 +105,19 @@ function createLiveRedaction(ctx: TurnContext, redactor: Redactor): { emit(live:
 }
 
 function redactedCommit(commit: Commit, redactor: Redactor): Commit {
-  const { messages, events } = commit
+  const { messages, events, approvals } = commit
   return {
     ...commit,
     ...(messages === undefined ? {} : { messages: messages.map((message) => redactedMessage(message, redactor)) }),
     ...(events === undefined ? {} : { events: events.map((event) => redactedEvent(event, redactor)) }),
+    ...(approvals === undefined ? {} : { approvals: approvals.map((change) => redactedApproval(change, redactor)) }),
   }
+}
+
+function redactedApproval(change: ApprovalChange, redactor: Redactor): ApprovalChange {
+  if (change.do === 'close') return change
+  const { title, subject } = change.approval
+  return { ...change, approval: { ...change.approval, title: redactor.text(title), subject: redactor.json(subject) } }
 }
 
 function redactedEvent(event: NewEvent, redactor: Redactor): NewEvent {

@@ -1,4 +1,8 @@
 import type { Next, Runner, ThreadState, TurnContext } from '../../threads/engine.ts'
+import type { Settled, ThreadEvent } from './interruptions/contract.ts'
+import { interrupt } from './interruptions/interrupt.ts'
+import { passLimits } from './interruptions/pass-limits.ts'
+import { resolvePending } from './interruptions/pending.ts'
 import { concludeAnswer } from './turn/answer.ts'
 import { directiveStep } from './turn/directive-step.ts'
 import { callModelStep } from './model/model-step.ts'
@@ -12,8 +16,8 @@ import { dataOf, freshState, tick, withData } from './turn/state.ts'
 import type { Prepared, SafetyData } from './turn/state.ts'
 import { createToolRequests } from './tools/tool-request.ts'
 import type { ToolRequests } from './tools/tool-request.ts'
-import { endWith, gate, turnEnd, waitFor } from './turn/turn-draft.ts'
-import type { TurnEnd } from './turn/turn-draft.ts'
+import type { Interruption, Scene, TurnEnd } from './turn/scene.ts'
+import { amountFor, budgetQuestion, endWith, turnEnd } from './turn/turn-draft.ts'
 
 export interface SafetyHarnessOptions {
   /** Wait before each fresh attempt of a model call of which nothing usable arrived; as many attempts as there are entries. */
@@ -77,10 +81,21 @@ async function runTurn(harness: Harness, ctx: TurnContext, given: SafetyData): P
   return data.prepared === null ? { data, next: { do: 'turn' } } : modelTurn(harness, ctx, data, data.prepared)
 }
 
+/** What must be settled before the model is called: what the thread waited for, its limits, and what hooks say of every turn. */
+async function beforeModel(scene: Scene): Promise<Interruption> {
+  const resolved = await resolvePending(scene)
+  if (resolved.kind === 'over') return resolved
+  const passed = await passLimits({ ...scene, data: resolved.data })
+  if (passed.kind === 'over' || passed.data.stepCleared) return passed
+  const event: ThreadEvent = { name: 'before_step', code: 'turn', detail: { turn: passed.data.spent.turns + 1 } }
+  return interrupt({ ...scene, data: { ...passed.data, stepCleared: true } }, event, { kind: 'go_on', note: null })
+}
+
 async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, prepared: Prepared): Promise<TurnEnd> {
-  const { data, end } = gate(ctx, given, prepared)
-  if (end !== null) return end.next.do === 'wait' ? { ...end, next: { ...end.next, idle: true } } : end
   const { services, requests, freshAttemptDelaysMs } = harness
+  const before = await beforeModel({ services, ctx, prepared, data: given })
+  if (before.kind === 'over') return idle(before.end)
+  const data = { ...before.data, stepCleared: false }
   const begunMs = performance.now()
   const input: ModelStepInput = { services, ctx, data, prepared, tools: requests.specs, begunMs, freshAttemptDelaysMs }
   const outcome = await callModelStep(input)
@@ -88,8 +103,13 @@ async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, 
     const spent = spend({ ...data, outbid: 0 }, outcome, 1)
     return concludeAnswer({ services, requests, ctx, prepared, begunMs, answer: outcome, data: spent })
   }
-  if (outcome.kind === 'unaffordable') return outOfMoney(ctx, spend(data, outcome, 0), prepared, outcome)
-  return streamFailed(ctx, spend(data, outcome, 1), outcome)
+  const scene: Scene = { services, ctx, prepared, data: spend(data, outcome, outcome.kind === 'unaffordable' ? 0 : 1) }
+  return outcome.kind === 'unaffordable' ? outOfMoney(scene, outcome) : streamFailed(scene, outcome)
+}
+
+/** A turn that only found that it must wait is none, if it took no step. */
+function idle(end: TurnEnd): TurnEnd {
+  return end.next.do === 'wait' ? { ...end, next: { ...end.next, idle: true } } : end
 }
 
 function spend(data: SafetyData, { spending }: ModelStepOutcome, turns: number): SafetyData {
@@ -107,12 +127,9 @@ function spend(data: SafetyData, { spending }: ModelStepOutcome, turns: number):
 }
 
 /** The reservation was refused: by this thread's own cap, or by that of an ancestor, which binds whatever `on_exceeded` says here. */
-function outOfMoney(
-  ctx: TurnContext,
-  data: SafetyData,
-  { limits }: Prepared,
-  refusal: Extract<ModelStepOutcome, { kind: 'unaffordable' }>,
-): TurnEnd {
+async function outOfMoney(scene: Scene, refusal: Extract<ModelStepOutcome, { kind: 'unaffordable' }>): Promise<TurnEnd> {
+  const { ctx, data } = scene
+  const { limits } = scene.prepared
   // Others draw on the same account, and most of what they have reserved comes back when their calls are settled.
   if (data.outbid < MAX_OUTBID_TURNS && (refusal.again || refusal.bindingThreadId !== ctx.threadId)) {
     const untilMs = ctx.now() + OUTBID_WAIT_MS * 2 ** data.outbid
@@ -124,24 +141,30 @@ function outOfMoney(
   const left = usdFromNano(refusal.availableNano)
   const message = `The next model call does not fit: $${left.toFixed(6)} is left in the budget of thread ${refusal.bindingThreadId}.`
   const facts = { limit: 'max_cost_usd', binding_thread_id: refusal.bindingThreadId, available_usd: left }
-  if (limits.on_exceeded !== 'escalate') return endWith(ctx, data, 'cost_exceeded', { message, ...facts })
+  const end: Settled = { kind: 'end', endReason: 'cost_exceeded', failure: { message, ...facts } }
+  const event: ThreadEvent = { name: 'on_limit', code: 'max_cost_usd', detail: { message, ...facts } }
+  const fresh = { ...scene, data: { ...data, outbid: 0 } }
+  if (limits.on_exceeded !== 'escalate') return endOf(await interrupt(fresh, event, end))
   ctx.record({ events: [{ type: 'status', payload: { limit_reached: 'max_cost_usd', action: 'escalate', ...facts, message } }] })
-  return waitFor({ ...data, outbid: 0 }, 'budget_reached')
+  const question = budgetQuestion(message, { ...facts, ask: amountFor('max_cost_usd', limits.max_cost_usd ?? 0) })
+  return endOf(await interrupt(fresh, event, { kind: 'ask', question, refused: end }))
 }
 
-function streamFailed(
-  ctx: TurnContext,
-  data: SafetyData,
-  { error, outOfTime }: Extract<ModelStepOutcome, { kind: 'failed' }>,
-): TurnEnd {
+/** A turn that brought no answer is over either way. */
+function endOf(interruption: Interruption): TurnEnd {
+  return interruption.kind === 'over' ? interruption.end : { data: interruption.data, next: { do: 'turn' } }
+}
+
+async function streamFailed(scene: Scene, { error, outOfTime }: Extract<ModelStepOutcome, { kind: 'failed' }>): Promise<TurnEnd> {
+  const { ctx, data } = scene
   ctx.record({ events: [turnEnd(data)] })
-  if (outOfTime)
-    return endWith(ctx, data, 'max_duration', {
-      message: 'max_duration_seconds was reached during a model call.',
-      limit: 'max_duration_seconds',
-    })
-  return endWith(ctx, data, 'stream_failed', {
-    message: `The model could not be called: ${error.message}`,
-    error_code: error.code,
-  })
+  if (outOfTime) {
+    const message = 'max_duration_seconds was reached during a model call.'
+    const failure = { message, limit: 'max_duration_seconds' }
+    const event: ThreadEvent = { name: 'on_limit', code: 'max_duration_seconds', detail: failure }
+    return endOf(await interrupt(scene, event, { kind: 'end', endReason: 'max_duration', failure }))
+  }
+  const failure = { message: `The model could not be called: ${error.message}`, error_code: error.code }
+  const event: ThreadEvent = { name: 'on_error', code: 'stream_failed', detail: failure }
+  return endOf(await interrupt(scene, event, { kind: 'end', endReason: 'stream_failed', failure }))
 }

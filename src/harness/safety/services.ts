@@ -46,6 +46,8 @@ export interface HarnessServices {
   /** Given as `__auth` where the host itself acts: its model calls, and the loading of a thread's directive. Known by identity. */
   readonly hostAuthority: object
   vocabulary(): Promise<Vocabulary>
+  /** How long a question waits for its answer, in milliseconds; silence is a no. */
+  approvalTimeoutMs(threadId?: string): number
   /** Secrets of the settings that `threadId` runs under. */
   redactor(threadId?: string): Redactor
 }

@@ -68,6 +68,8 @@ function readDirective(root: XmlTag, id: string, reader: DirectiveReader): Direc
     steps: readSteps(root, reader),
     successCriteria: readCriteria(reader.child(root, 'success_criteria')),
     outputs: readOutputs(reader.child(root, 'outputs'), reader),
+    checks: [],
+    outputsSchema: null,
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Commit, EndReason, Next, SignalKind, ThreadState, WaitReason } from '../engine.ts'
+import type { Commit, EndReason, Next, SignalKind, Successor, ThreadState, WaitReason } from '../engine.ts'
 import type { Json } from '../../json.ts'
 import type { PendingSignal } from '../signals/signals.ts'
 import type { LiveThread } from './live-thread.ts'
@@ -7,7 +7,7 @@ import type { LiveThread } from './live-thread.ts'
 export type Decision =
   | { readonly kind: 'turn' }
   | { readonly kind: 'park'; readonly status: 'paused' | 'waiting'; readonly wait: Extract<Next, { do: 'wait' }> | null }
-  | { readonly kind: 'end'; readonly endReason: EndReason; readonly result: Json }
+  | { readonly kind: 'end'; readonly endReason: EndReason; readonly result: Json; readonly successor: Successor | null }
 
 export interface Boundary {
   readonly state: ThreadState
@@ -18,12 +18,12 @@ export interface Boundary {
 
 /** Which signals end a wait. Every wait also ends by `resume`, and by the timer of its `untilMs`. */
 const ENDS_WAIT: Readonly<Record<WaitReason, readonly SignalKind[]>> = {
-  children: ['child_done'],
+  children: ['child_done', 'child_waiting', 'approval'],
   timer: [],
-  approval: ['approval'],
-  budget_reached: ['budget'],
+  approval: ['approval', 'child_done', 'child_waiting'],
+  budget_reached: ['budget', 'approval'],
   escalated: ['budget', 'approval'],
-  loop_detected: [],
+  loop_detected: ['approval'],
   disk_full: [],
 }
 
@@ -37,7 +37,9 @@ export function crossBoundary(
 ): Boundary {
   let { state, next } = at
   const commits: Commit[] = []
-  let cancelled = live.cancelMode !== null
+  const cancelled = live.cancelMode !== null || at.pending.some(({ signal }) => signal.kind === 'cancel')
+  // What comes now is for the thread that takes over.
+  if (successorOf(next) !== null && !cancelled) return { state, next, commits, decision: decide(state, next, cancelled) }
   for (const { signal } of at.pending) {
     const wasPaused = state.paused
     const received = live.runner.receive(state, signal, live.id)
@@ -45,7 +47,6 @@ export function crossBoundary(
     if (received.commit !== undefined) commits.push(received.commit)
     if (signal.kind === 'pause') state = { ...state, paused: true }
     if (signal.kind === 'resume') state = { ...state, paused: false }
-    if (signal.kind === 'cancel') cancelled = true
     // A resume that ends a pause leaves the wait below it as it is.
     if (endsWait(next, signal.kind) && !(signal.kind === 'resume' && wasPaused)) next = { do: 'turn' }
   }
@@ -57,9 +58,13 @@ function endsWait(next: Next, kind: SignalKind): boolean {
   return kind === 'resume' || kind === 'timer' || ENDS_WAIT[next.reason].includes(kind)
 }
 
+function successorOf(next: Next): Successor | null {
+  return next.do === 'done' ? (next.successor ?? null) : null
+}
+
 function decide(state: ThreadState, next: Next, cancelled: boolean): Decision {
-  if (cancelled) return { kind: 'end', endReason: 'cancelled', result: null }
-  if (next.do === 'done') return { kind: 'end', endReason: next.endReason, result: next.result }
+  if (cancelled) return { kind: 'end', endReason: 'cancelled', result: null, successor: null }
+  if (next.do === 'done') return { kind: 'end', endReason: next.endReason, result: next.result, successor: successorOf(next) }
   const wait = next.do === 'wait' ? next : null
   if (state.paused) return { kind: 'park', status: 'paused', wait }
   return wait === null ? { kind: 'turn' } : { kind: 'park', status: 'waiting', wait }

@@ -7,7 +7,8 @@ import type { Store } from '../store/open-store.ts'
 /**
  * Money of a tree of threads, in integer nano-dollars. Every function but `view` must run inside a transaction of the store.
  *
- *   L1. For each account: spent + reserved + escrow ≤ granted. Only `settle` with more than was reserved can break it, and says so truthfully.
+ *   L1. For each account: spent + reserved + escrow ≤ granted. Only `settle` with more than was reserved can break it, and says so truthfully;
+ *       the excess is taken from every account above at once, so that free money there pays for it before anybody else draws on it.
  *   L2. A capped thread draws on its own account, whose grant is escrowed from its nearest capped ancestor; an uncapped one draws on that
  *       ancestor's account; without a capped ancestor nothing binds it.
  *   L3. What an ended account did not spend returns to the account it came from, at once and again when something below it settles later.
@@ -21,7 +22,7 @@ export interface Ledger {
   settle(key: StepKey, actualNano: number | null): number | null
   /** After a crash, or at the end: every open reservation of the thread is settled in full. */
   settleAll(threadId: string): readonly { readonly turn: number; readonly step: string; readonly amountNano: number }[]
-  /** Adds to a thread's own grant, out of its nearest capped ancestor. @throws {KiwiError} BUDGET_EXCEEDED, INVALID_REQUEST. */
+  /** Adds to the grant of an unfinished thread, out of its nearest capped ancestor. @throws {KiwiError} BUDGET_EXCEEDED, INVALID_REQUEST. */
   grant(threadId: string, amountNano: number): void
   /** Settles what is open and returns what is left. */
   close(threadId: string): void
@@ -145,16 +146,17 @@ class AccountBook implements Ledger {
     return spentNano
   }
 
-  /** L3: an account that has ended holds upstream only what is still open below it. */
+  /** Keeps what the account above was charged, and what it holds, in step with this account (L1, L3), and so on up to the root. */
   #passUp(accountId: string): void {
     const account = readAccount(this.#store, accountId)
-    if (!account.closed) return
-    const heldNano = account.reservedNano + account.escrowNano
+    const passedNano = account.closed ? account.spentNano : 0
+    const heldNano = heldBy(account)
+    if (passedNano === account.passedNano && heldNano === account.heldNano) return
     this.#store
       .statement('UPDATE ledger SET held_nano = ?, passed_nano = ? WHERE thread_id = ?')
-      .run(heldNano, account.spentNano, accountId)
+      .run(heldNano, passedNano, accountId)
     if (account.parentAccountId === null) return
-    this.#addTo(account.parentAccountId, { spent: account.spentNano - account.passedNano, escrow: heldNano - account.heldNano })
+    this.#addTo(account.parentAccountId, { spent: passedNano - account.passedNano, escrow: heldNano - account.heldNano })
     this.#passUp(account.parentAccountId)
   }
 
@@ -180,10 +182,16 @@ class AccountBook implements Ledger {
         },
       )
     }
-    if (account.parentAccountId !== null) this.#escrow(readAccount(this.#store, account.parentAccountId), amountNano, threadId)
+    const grantedNano = account.grantedNano + amountNano
+    assertNano(grantedNano, 'the whole budget')
+    if (account.closed) throw new KiwiError('INVALID_REQUEST', `Thread ${threadId} has ended, so its budget cannot be raised.`)
+    // What was spent too much is held already.
+    const heldNano = heldBy({ ...account, grantedNano })
+    if (account.parentAccountId !== null)
+      this.#escrow(readAccount(this.#store, account.parentAccountId), heldNano - account.heldNano, threadId)
     this.#store
-      .statement('UPDATE ledger SET granted_nano = granted_nano + ?, held_nano = held_nano + ? WHERE thread_id = ?')
-      .run(amountNano, amountNano, threadId)
+      .statement('UPDATE ledger SET granted_nano = ?, held_nano = ? WHERE thread_id = ?')
+      .run(grantedNano, heldNano, threadId)
   }
 
   close(threadId: string): void {
@@ -216,6 +224,15 @@ function readAccount(store: Store, threadId: string): Account {
     passedNano: integer(row, 'passed_nano'),
     closed: integer(row, 'closed') === 1,
   }
+}
+
+/**
+ * What the account above keeps for this one: its grant, or what it has used where that is more. An ended one needs only what is still open
+ * below it.
+ */
+function heldBy(account: Account): number {
+  const openNano = account.reservedNano + account.escrowNano
+  return account.closed ? openNano : Math.max(account.grantedNano ?? 0, account.spentNano + openNano)
 }
 
 /** Never negative: after an overspend nothing is left, and nothing is owed. */
@@ -262,5 +279,5 @@ function exceeded(
 }
 
 function dollars(nano: number): string {
-  return `$${(nano / 1e9).toFixed(4)}`
+  return `$${(nano / 1e9).toFixed(9).replace(/0{1,7}$/, '')}`
 }

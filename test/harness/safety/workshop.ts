@@ -55,6 +55,8 @@ export interface WorkshopOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Keeps registry and transcripts below `.ai/threads` of the project, as a host does, and not in memory. */
   readonly onDisk?: boolean
+  /** How long a question waits for its answer; default an hour. */
+  readonly approvalTimeoutMs?: number
   readonly wrapRunner?: (runner: Runner) => Runner
 }
 
@@ -164,6 +166,7 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     authority: guards.authority,
     hostAuthority: guards.hostAuthority,
     vocabulary: guards.vocabulary,
+    approvalTimeoutMs: () => options.approvalTimeoutMs ?? 3_600_000,
     redactor: () => secrets.redactor(),
   }
   const harness = createSafetyHarness(services, { freshAttemptDelaysMs: [0, 0] })

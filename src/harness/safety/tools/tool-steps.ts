@@ -11,7 +11,7 @@ import { stored, summarise, toolResult } from '../turn/messages.ts'
 import { secretBlockedEvents, secretInParameters, sinkWrapOf } from '../redaction.ts'
 import type { HarnessServices } from '../services.ts'
 import type { ParkedCall } from '../turn/state.ts'
-import type { PreparedCall, RunnableCall, ToolRequests } from './tool-request.ts'
+import type { HelpSignal, PreparedCall, RunnableCall, ToolRequests } from './tool-request.ts'
 
 /** What one call of a turn came to. */
 export interface CallOutcome {
@@ -19,14 +19,23 @@ export interface CallOutcome {
   /** For loop detection; null where repeating is no loop or there is no result yet. */
   readonly trace: CallTrace | null
   readonly parked: ParkedCall | null
-  /** The model asked for a person. */
-  readonly escalated: boolean
+  /** The model said how it stands. */
+  readonly help: HelpSignal | null
   /** Counts against `max_tool_calls`: it ran, or may have run. */
   readonly counted: boolean
   /** It lacked a permission, so nothing ran. */
   readonly denied: boolean
+  /** Why it brought no result; null for a call that did, or that has none yet. */
+  readonly failure: CallFailure | null
   /** What the end of the turn must still write: answers to calls that had no step. */
   readonly commit: Commit | null
+}
+
+/** What hooks are told of a call that failed. */
+export interface CallFailure {
+  readonly code: string
+  readonly message: string
+  readonly missing: readonly string[]
 }
 
 /**
@@ -39,6 +48,7 @@ interface ToolFacts {
   readonly counted: boolean
   /** Absent in steps of earlier versions. */
   readonly denied?: boolean
+  readonly failure?: CallFailure | null
 }
 
 export interface ToolStepsInput {
@@ -76,16 +86,18 @@ async function runStep(input: ToolStepsInput, call: PreparedCall, index: number)
   const { ctx } = input
   const outcome = await stepOrTimeout(ctx, () =>
     call.kind === 'rejected'
-      ? ctx.step<Json>(stepName(call, index), { effect: 'pure', timeoutMs: TOOL_STEP_TIMEOUT_MS }, async () => reject(ctx, call))
+      ? ctx.step<Json>(stepName(call, index), { effect: 'pure', timeoutMs: TOOL_STEP_TIMEOUT_MS }, async () =>
+          reject(input.services, ctx, call),
+        )
       : ctx.step<Json>(stepName(call, index), runOptions(input, call), (meta) => execute(input, call, meta)),
   )
   // `refused` needs a reservation, which a tool step never makes.
   if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
   // The value of this step is always ToolFacts: `execute` or `reject` wrote it.
-  const { trace, park, counted, denied = false } = outcome.value as unknown as ToolFacts
+  const { trace, park, counted, denied = false, failure = null } = outcome.value as unknown as ToolFacts
   const parked = park === null ? null : { callId: call.call.id, tool: call.item, waitFor: park.for, untilMs: park.untilMs }
-  const escalated = call.kind === 'runnable' && call.helpSignal?.action === 'escalate'
-  return { item: call.item, trace, parked, escalated, counted, denied, commit: null }
+  const help = call.kind === 'runnable' ? call.helpSignal : null
+  return { item: call.item, trace, parked, help, counted, denied, failure, commit: null }
 }
 
 function runOptions({ millisecondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
@@ -125,7 +137,13 @@ async function execute(
   const text = input.services.redactor(ctx.threadId).text(shown(result))
   const trace = call.poll || park !== null ? null : traceOf(call.item, call.parameters, hash(text))
   const denial = denialEvents(call.item, result)
-  const facts: ToolFacts = { trace, park, counted: true, denied: denial.length > 0 }
+  const facts: ToolFacts = {
+    trace,
+    park,
+    counted: true,
+    denied: denial.length > 0,
+    failure: failureOf(input.services, ctx, result),
+  }
   const told = park === null ? answer(ctx, call, text, !result.success) : {}
   const events = [...denial, ...(told.events ?? []), ...helpEvents(call)]
   const commit: Commit = { ...told, ...(events.length === 0 ? {} : { events }), usage: { tool_calls: 1 } }
@@ -187,6 +205,14 @@ function denialEvents(tool: string, result: MetaToolResult): readonly NewEvent[]
   ]
 }
 
+function failureOf(services: HarnessServices, ctx: TurnContext, result: MetaToolResult): CallFailure | null {
+  if (result.success) return null
+  const { code, message, missing } = result.error
+  // Before it is cut: half a secret is not known for one any more.
+  const told = services.redactor(ctx.threadId).text(message)
+  return { code, message: summarise(told), missing: Array.isArray(missing) ? missing.map(String) : [] }
+}
+
 /** What the model reads: the tool's own value, or the error. The envelope around a value says nothing that the model did not send. */
 function shown(result: MetaToolResult): string {
   const { sandbox, ...told } = result
@@ -227,15 +253,17 @@ function unknownOutcome(ctx: TurnContext, call: PreparedCall): CallOutcome {
     item: call.item,
     trace: null,
     parked: null,
-    escalated: false,
+    help: null,
     counted: true,
     denied: false,
+    failure: { code: 'outcome_unknown', message: text, missing: [] },
     commit: { ...answer(ctx, call, text, true), usage: { tool_calls: 1 } },
   }
 }
 
 /** A call that is none is answered in a step all the same: what a replay finds recorded is then its one answer. */
 function reject(
+  services: HarnessServices,
   ctx: TurnContext,
   call: Extract<PreparedCall, { kind: 'rejected' }>,
 ): { readonly value: Json; readonly commit: Commit } {
@@ -244,7 +272,13 @@ function reject(
   const result = answer(ctx, call, text, true)
   const denial = denialEvents(call.item, envelope)
   const trace = traceOf(call.item, call.call.arguments, hash(text))
-  const facts: ToolFacts = { trace, park: null, counted: false, denied: denial.length > 0 }
+  const facts: ToolFacts = {
+    trace,
+    park: null,
+    counted: false,
+    denied: denial.length > 0,
+    failure: failureOf(services, ctx, envelope),
+  }
   // ToolFacts holds only JSON values.
   return {
     value: facts as unknown as Json,
@@ -258,9 +292,10 @@ function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
     item: call.item,
     trace: null,
     parked: null,
-    escalated: false,
+    help: null,
     counted: false,
     denied: false,
+    failure: null,
     commit: { ...result, events: [callEvent(call), ...(result.events ?? [])] },
   }
 }

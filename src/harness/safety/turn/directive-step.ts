@@ -59,7 +59,14 @@ async function loadDirective(
   const token = await mintToken(services, ctx, await grantsOf(services, directive, item))
   const target = services.resolveModel(directive.model, ctx.threadId)
   const agents = await services.agentsText()
-  const prepared: Prepared = { limits, target, contextLimit: contextLimit(limits, contextWindowOf(target)) }
+  const prepared: Prepared = {
+    limits,
+    target,
+    contextLimit: contextLimit(limits, contextWindowOf(target)),
+    ...(directive.hooks.length === 0 ? {} : { hooks: directive.hooks }),
+    ...(directive.checks.length === 0 ? {} : { checks: directive.checks }),
+    ...(directive.outputsSchema === null ? {} : { outputsSchema: directive.outputsSchema }),
+  }
   const message = firstMessage(directive, withDefaults(directive, inputs), initialMessage)
   return {
     value: { ok: true, prepared, agentsSha256: agents.sha256 },

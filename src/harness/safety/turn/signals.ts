@@ -15,14 +15,21 @@ export const receive: Receive = (state, signal) => {
     case 'inject':
       return withCommit(state, injected(textOf(signal.body['content']) ?? textOf(signal.body['message']), signal.body['role']))
     case 'pause':
-      return { state: withData({ ...state, paused: true }, { clock: stopClock(dataOf(state).clock) }) }
+      return withCommit(
+        withData({ ...state, paused: true }, { clock: stopClock(dataOf(state).clock) }),
+        injected(textOf(signal.body['message']), 'user'),
+      )
     case 'resume':
     case 'budget':
       return resumed(state, signal)
+    case 'approval':
+      return answered(state, signal)
+    case 'sink':
+      return { state: withData(state, { sinks: [...dataOf(state).sinks, objectOf(signal.body['destination'])] }) }
     case 'cancel':
       return { state: withData(state, { cancelled: true }) }
     case 'child_done':
-    case 'approval':
+    case 'child_waiting':
     case 'timer':
       return { state }
   }
@@ -36,10 +43,34 @@ function resumed(state: ThreadState, signal: Signal): ReturnType<Receive> {
     fruitless: 0,
   })
   const paused = signal.kind === 'resume' ? false : state.paused
-  return withCommit(
-    { ...next, paused },
-    injected(textOf(signal.body['inject_message']) ?? textOf(signal.body['message']), 'user'),
-  )
+  const withdrawn = withdrawnBy(state, signal)
+  const message = injected(textOf(signal.body['inject_message']) ?? textOf(signal.body['message']), 'user')
+  if (withdrawn === null) return withCommit({ ...next, paused }, message)
+  const approvals = [{ do: 'close', approvalId: withdrawn, as: 'cancelled' }] as const
+  return { state: { ...withData(next, { pending: null }), paused }, commit: { ...message, approvals } }
+}
+
+/** The question that has lost its object: who resumes a thread, or raises the limit that it lacks, has answered without it. */
+function withdrawnBy(state: ThreadState, signal: Signal): string | null {
+  const { pending } = dataOf(state)
+  // A resume that ends a pause leaves the wait below it as it is.
+  if (pending?.kind !== 'question' || (signal.kind === 'resume' && state.paused)) return null
+  return signal.kind === 'resume' || pending.question.kind === 'budget' ? pending.approvalId : null
+}
+
+/** The answer is kept until the turn that waits for it; what it adds to the limits counts from now on. */
+function answered(state: ThreadState, { body }: Signal): ReturnType<Receive> {
+  const data = dataOf(state)
+  const { approval_id: approvalId, decision, reason, kind: _kind, by: _by, ...facts } = body
+  if (typeof approvalId !== 'string') return { state }
+  const approved = decision === 'approve_once' || decision === 'approve_thread'
+  const answer = { approvalId, decision: approved ? decision : 'deny', reason: textOf(reason) ?? '', facts } as const
+  return {
+    state: withData(state, {
+      answers: { ...data.answers, [approvalId]: answer },
+      ...(approved ? { added: addedBy(data.added, body), warned: grew(body) ? [] : data.warned } : {}),
+    }),
+  }
 }
 
 function withCommit(state: ThreadState, commit: Commit | null): ReturnType<Receive> {
@@ -79,6 +110,11 @@ function grew(body: JsonObject): boolean {
 /** A limit is only ever raised: what is not a positive finite number adds nothing, so a bad signal cannot wedge the thread. */
 function amount(value: Json | undefined): number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? value : 0
+}
+
+function objectOf(value: Json | undefined): JsonObject {
+  // Neither null nor an array: what is left of Json is an object.
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : {}
 }
 
 function textOf(value: Json | undefined): string | null {

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../../json.ts'
-import type { CostLimits } from '../../../kernel/items/item.ts'
+import type { CostLimits, DirectiveHook, SuccessCheck } from '../../../kernel/items/item.ts'
 import type { ThreadState } from '../../../threads/engine.ts'
+import type { Answer, Pending } from '../interruptions/contract.ts'
 import type { CallTrace } from '../limits/loops.ts'
 import type { ModelTarget } from '../services.ts'
 
@@ -9,6 +10,10 @@ export interface Prepared {
   readonly limits: CostLimits
   readonly target: ModelTarget
   readonly contextLimit: number | null
+  /** Absent where the directive has none, and in states of earlier versions. */
+  readonly hooks?: readonly DirectiveHook[]
+  readonly checks?: readonly SuccessCheck[]
+  readonly outputsSchema?: JsonObject
 }
 
 /** Counters that the limits are checked against. Money is nano-dollars. */
@@ -65,6 +70,22 @@ export interface SafetyData {
   readonly outbid: number
   readonly clock: Clock
   readonly cancelled: boolean
+  /** What the thread waits for before its next model call, besides parked calls. */
+  readonly pending: Pending | null
+  /** Answers that have come and were not read yet, by the id of the question. */
+  readonly answers: Readonly<Record<string, Answer>>
+  /** Tools that somebody approved for this thread, by id, each with the end of that in UTC milliseconds. */
+  readonly approvedTools: Readonly<Record<string, { readonly approvalId: string; readonly untilMs: number }>>
+  /** Destinations that were added to the stream while the thread ran. */
+  readonly sinks: readonly JsonObject[]
+  /** How often hooks let a thing be tried again, by event code. */
+  readonly hookRetries: Readonly<Record<string, number>>
+  /** Whether the hooks of `before_step` were asked for the turn that is next. */
+  readonly stepCleared: boolean
+  /** Rounds of repair that failed checks have cost; a second failure is the last. */
+  readonly repairs: number
+  /** How often the work of this chain was handed on before this thread had it. */
+  readonly handoffs: number
 }
 
 /** Journaled times, in UTC milliseconds. Waiting for a person does not count against `max_duration_seconds`. */
@@ -89,6 +110,14 @@ const FRESH: SafetyData = {
   outbid: 0,
   clock: { startedMs: null, lastTurnMs: null, waitingSinceMs: null, waitedMs: 0 },
   cancelled: false,
+  pending: null,
+  answers: {},
+  approvedTools: {},
+  sinks: [],
+  hookRetries: {},
+  stepCleared: false,
+  repairs: 0,
+  handoffs: 0,
 }
 
 /** The state of a thread that has not taken a turn. */
@@ -96,10 +125,10 @@ export function freshState(): ThreadState {
   return { v: 1, turn: 0, paused: false, data: encode(FRESH) }
 }
 
-/** The runner's data of a state that this harness wrote. */
+/** The runner's data of a state that this harness wrote; what an earlier version of it did not know has its first value. */
 export function dataOf(state: ThreadState): SafetyData {
   // Only `freshState` and `withData` write `data`, and both take a SafetyData.
-  return state.data as unknown as SafetyData
+  return { ...FRESH, ...(state.data as unknown as SafetyData) }
 }
 
 /** The same state with other runner data. */

@@ -1,0 +1,24 @@
+import type { Interruption, Scene } from '../turn/scene.ts'
+import { endWith, tell } from '../turn/turn-draft.ts'
+import type { Consequence, Settled, ThreadEvent } from './contract.ts'
+import { ask } from './question.ts'
+
+/**
+ * Something has happened that a hook or a person may answer. Called only where every tool call of the turn has its result, so that the
+ * thread can wait here and go on with a fresh turn.
+ */
+export async function interrupt(scene: Scene, _event: ThreadEvent, consequence: Consequence): Promise<Interruption> {
+  return follow(scene, consequence)
+}
+
+/** What follows when no hook says otherwise. */
+export function follow(scene: Scene, consequence: Consequence): Interruption {
+  return consequence.kind === 'ask' ? ask(scene, consequence) : settle(scene, consequence)
+}
+
+/** Goes on with a note to the model, or ends the thread. */
+export function settle({ ctx, data }: Scene, settled: Settled): Interruption {
+  if (settled.kind === 'end') return { kind: 'over', end: endWith(ctx, data, settled.endReason, settled.failure) }
+  if (settled.note !== null) tell(ctx, settled.note)
+  return { kind: 'go_on', data }
+}

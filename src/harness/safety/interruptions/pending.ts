@@ -1,0 +1,44 @@
+import type { Interruption, Scene } from '../turn/scene.ts'
+import { waitFor } from '../turn/turn-draft.ts'
+import type { Answer, Pending, Settled } from './contract.ts'
+import { settle } from './interrupt.ts'
+import { ANSWER_GRACE_MS } from './question.ts'
+
+/** Looks whether what the thread waits for has come, and goes on accordingly. A thread that waits for nothing goes on. */
+export async function resolvePending(scene: Scene): Promise<Interruption> {
+  const { pending } = scene.data
+  if (pending === null) return { kind: 'go_on', data: scene.data }
+  switch (pending.kind) {
+    case 'question':
+      return answered(scene, pending)
+    case 'hook':
+      return { kind: 'go_on', data: { ...scene.data, pending: null } }
+  }
+}
+
+function answered(scene: Scene, pending: Extract<Pending, { kind: 'question' }>): Interruption {
+  const { ctx, data } = scene
+  const { [pending.approvalId]: answer, ...others } = data.answers
+  const rest = { ...data, pending: null, answers: others }
+  if (answer !== undefined) return settle({ ...scene, data: rest }, afterAnswer(pending, answer))
+  if (ctx.now() >= pending.untilMs + ANSWER_GRACE_MS) {
+    ctx.record({ approvals: [{ do: 'close', approvalId: pending.approvalId, as: 'expired' }] })
+    return settle({ ...scene, data: rest }, withOutcome(pending.refused, 'Nobody answered in time, which is a no.'))
+  }
+  const { data: stopped, next } = waitFor(data, pending.question.wait, pending.untilMs + ANSWER_GRACE_MS)
+  return { kind: 'over', end: { data: stopped, next: next.do === 'wait' ? { ...next, idle: true } : next } }
+}
+
+function afterAnswer({ question, refused }: Extract<Pending, { kind: 'question' }>, answer: Answer): Settled {
+  const words = answer.reason === '' ? '' : ` ${answer.reason}`
+  if (answer.decision === 'deny') return withOutcome(refused, `Denied.${words}`)
+  const approved = question.kind === 'budget' ? 'The limits of this thread were raised.' : 'Answered: go on.'
+  return { kind: 'go_on', note: `${approved}${words}` }
+}
+
+/** The refusal with how it came about in front of it. */
+function withOutcome(refused: Settled, outcome: string): Settled {
+  if (refused.kind === 'go_on') return { kind: 'go_on', note: refused.note === null ? outcome : `${outcome} ${refused.note}` }
+  const { message, ...facts } = refused.failure
+  return { ...refused, failure: { ...facts, message: `${message} ${outcome}` } }
+}
