@@ -9,8 +9,9 @@ interface StatusRule {
   readonly signals: readonly SignalKind[]
 }
 
-const TO_LIVE: readonly SignalKind[] = ['inject', 'pause', 'cancel', 'child_done', 'approval', 'budget', 'timer']
-const TO_PAUSED: readonly SignalKind[] = ['inject', 'resume', 'cancel', 'child_done', 'approval', 'budget', 'timer']
+const ALWAYS: readonly SignalKind[] = ['inject', 'cancel', 'child_done', 'child_waiting', 'approval', 'budget', 'sink', 'timer']
+const TO_LIVE: readonly SignalKind[] = [...ALWAYS, 'pause']
+const TO_PAUSED: readonly SignalKind[] = [...ALWAYS, 'resume']
 
 /** The one table of a thread's life: where it may go from a status, and which signals it takes there. */
 const TABLE: Readonly<Record<Status, StatusRule>> = {
@@ -69,7 +70,7 @@ export function allowedSignals(status: Status): readonly SignalKind[] {
 }
 
 /** What people and programs send; the other signals come from the engine. */
-const STEERING: ReadonlySet<SignalKind> = new Set(['inject', 'pause', 'resume', 'cancel'])
+const STEERING: ReadonlySet<SignalKind> = new Set(['inject', 'pause', 'resume', 'cancel', 'budget', 'sink'])
 
 /** @throws {KiwiError} ILLEGAL_TRANSITION with the facts thread_id, status, signal. */
 export function assertSignal(threadId: string, status: Status, kind: SignalKind): void {

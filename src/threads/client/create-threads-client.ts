@@ -1,18 +1,17 @@
 import { KiwiError } from '../../kernel/errors.ts'
 import type { JsonObject } from '../../json.ts'
+import { APPROVAL_SIGNAL, createApprovals } from '../approvals/create-approvals.ts'
+import { newestOf } from '../chains/line.ts'
 import { isoTime } from '../clock.ts'
 import type { Clock } from '../clock.ts'
 import type { Signal } from '../engine.ts'
 import { createLedger } from '../ledger/ledger.ts'
-import type { Ledger } from '../ledger/ledger.ts'
-import { cancelBelow, insertSignal, isPending, markCancel } from '../signals/signals.ts'
-import { assertSignal } from '../status.ts'
-import { integer } from '../store/columns.ts'
+import { writeSignal } from '../signals/write-signal.ts'
+import { appendEvent } from '../store/append-event.ts'
 import type { Store } from '../store/open-store.ts'
 import { getThread, listEvents, listMessages, listThreads, threadsLoggedSince } from '../store/thread-rows.ts'
 import type { ThreadsClient } from '../threads-client.ts'
 import { createTokenLedger } from '../tokens/token-ledger.ts'
-import { prepareEvent } from '../transcript/transcript-line.ts'
 import { spawnThread } from './spawn.ts'
 import { hasSettled, waitForThreads } from './wait.ts'
 
@@ -70,6 +69,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     async signal(threadId, signal) {
       getThread(store, threadId)
       const durability = DURABLE.has(signal.kind) ? 'full' : 'normal'
+      refuseAnswer(threadId, signal)
       const touched = await store.commit(() => writeSignal({ store, ledger, clock }, threadId, signal), { durability })
       // The thread itself first: it starts the host, if there is none, and the ones below then find it.
       await wake(threadId)
@@ -77,7 +77,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     },
     async logEvent(threadId, type, payload) {
       getThread(store, threadId)
-      const seq = await store.commit(() => writeEvent(store, { threadId, type, payload, nowIso: isoTime(clock.now()) }))
+      const seq = await store.commit(() => appendEvent(store, { threadId, type, payload, nowIso: isoTime(clock.now()) }))
       await wake(threadId)
       return seq
     },
@@ -92,6 +92,8 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       await options.watchLive(threadId, onLive, signal)
     },
     version: () => store.version(),
+    approvals: createApprovals({ store, ledger, clock, wake }),
+    newestOf: (threadId) => newestOf(store, threadId),
     tokens: createTokenLedger(store),
     close() {
       if (options.ownsStore) void store.close()
@@ -101,42 +103,12 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
 
 const DURABLE: ReadonlySet<Signal['kind']> = new Set(['cancel', 'resume', 'budget', 'approval'])
 
-/** In one transaction: the row, its intent for everything below, its money. Gives the threads that must hear of it. */
-function writeSignal(
-  context: { readonly store: Store; readonly ledger: Ledger; readonly clock: Clock },
-  threadId: string,
-  signal: Signal,
-): readonly string[] {
-  const { store, ledger, clock } = context
-  const known = store.statement('SELECT 1 AS known FROM signals WHERE thread_id = ? AND signal_id = ?').get(threadId, signal.id)
-  if (known !== undefined) return [threadId]
-  const { status } = getThread(store, threadId)
-  const endsPause = signal.kind === 'resume' && status !== 'waiting' && isPending(store, threadId, 'pause')
-  if (!endsPause) assertSignal(threadId, status, signal.kind)
-  insertSignal(store, threadId, signal, clock.now())
-  if (signal.kind === 'resume' || signal.kind === 'budget') addBudget(ledger, threadId, signal.body)
-  if (signal.kind !== 'cancel') return [threadId]
-  markCancel(store, threadId, signal)
-  return [threadId, ...cancelBelow(store, threadId, signal, clock.now())]
-}
-
-function addBudget(ledger: Ledger, threadId: string, body: JsonObject): void {
-  const { add_usd_nano: nano, add_usd: usd } = body
-  if (typeof nano === 'number') ledger.grant(threadId, nano)
-  else if (typeof usd === 'number') ledger.grant(threadId, Math.round(usd * 1e9))
-}
-
-const INSERT_EVENT = `INSERT INTO thread_events (thread_id, seq, ts, event_type, payload_json, line_json)
-  SELECT ?1, COALESCE(MAX(seq), 0) + 1, ?2, ?3, ?4, NULL FROM thread_events WHERE thread_id = ?1 RETURNING seq`
-
-function writeEvent(
-  store: Store,
-  event: { readonly threadId: string; readonly type: string; readonly payload: JsonObject; readonly nowIso: string },
-): number {
-  store.touch()
-  const row = store.statement(INSERT_EVENT).get(event.threadId, event.nowIso, event.type, prepareEvent(event, null).payloadJson)
-  if (row === undefined) throw new KiwiError('INTERNAL', `The event ${event.type} of thread ${event.threadId} was not written.`)
-  return integer(row, 'seq')
+/** An answer settles its question, and comes from nowhere else. @throws {KiwiError} INVALID_REQUEST */
+function refuseAnswer(threadId: string, { id, kind, body }: Signal): void {
+  if (!id.startsWith(APPROVAL_SIGNAL) && !(kind === 'approval' && body['approval_id'] !== undefined)) return
+  throw new KiwiError('INVALID_REQUEST', `The signal ${id.slice(0, 256)} to thread ${threadId} would answer an approval.`, {
+    suggestion: 'Answer the approval itself; its thread is told by that.',
+  })
 }
 
 function page(limit: number): number {

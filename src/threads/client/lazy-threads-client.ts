@@ -36,6 +36,12 @@ export function createLazyThreadsClient(options: LazyThreadsClientOptions): Thre
       const asked = toAsk()
       return asked === empty ? 'empty' : asked.version()
     },
+    approvals: {
+      get: (approvalId) => toAsk().approvals.get(approvalId),
+      list: (query) => toAsk().approvals.list(query),
+      answer: async (approvalId, answer) => toAsk().approvals.answer(approvalId, answer),
+    },
+    newestOf: (threadId) => toAsk().newestOf(threadId),
     tokens: {
       addKey: (key) => toSpawn().tokens.addKey(key),
       key: (keyId) => toAsk().tokens.key(keyId),

@@ -1,8 +1,10 @@
 import { KiwiError } from '../../kernel/errors.ts'
+import { cancelApprovals } from '../approvals/approval-changes.ts'
 import { isoTime } from '../clock.ts'
 import type { Signal, SignalKind, Status } from '../engine.ts'
-import { integer, jsonObject, text } from '../store/columns.ts'
+import { integer, jsonObject, text, textOrNull } from '../store/columns.ts'
 import type { Store } from '../store/open-store.ts'
+import { logIntervention } from './intervention.ts'
 
 /** A signal row that has not been given to the thread's `receive` yet. */
 export interface PendingSignal {
@@ -49,28 +51,62 @@ export function markApplied(store: Store, signals: readonly PendingSignal[], tur
   for (const { seq } of signals) store.statement('UPDATE signals SET applied_turn = ? WHERE seq = ?').run(turn, seq)
 }
 
+/**
+ * Unfinished threads below one, the threads below those that handed their work on to it included. A detached one is in it, and nothing
+ * below that.
+ */
 const UNFINISHED_BELOW = `
-WITH RECURSIVE below(thread_id) AS (
-  SELECT thread_id FROM threads WHERE parent_thread_id = ?
+WITH RECURSIVE line(thread_id) AS (
+  SELECT ?
+  UNION
+  SELECT t.continues_thread_id FROM line JOIN threads t ON t.thread_id = line.thread_id WHERE t.continues_how = 'handoff'
+), below(thread_id, detached) AS (
+  SELECT t.thread_id, t.on_parent_end = 'detach' FROM threads t JOIN line ON t.parent_thread_id = line.thread_id
   UNION ALL
-  SELECT t.thread_id FROM threads t JOIN below ON t.parent_thread_id = below.thread_id
+  SELECT t.thread_id, t.on_parent_end = 'detach' FROM threads t JOIN below ON t.parent_thread_id = below.thread_id WHERE NOT below.detached
 )
-SELECT t.thread_id FROM threads t JOIN below ON below.thread_id = t.thread_id WHERE t.status IN ('spawning','running','paused','waiting')`
+SELECT t.thread_id, t.cancel_mode, below.detached FROM threads t JOIN below ON below.thread_id = t.thread_id
+WHERE t.status IN ('spawning','running','paused','waiting')`
 
 /**
  * Writes the intent to cancel into every unfinished thread below `threadId`, each with a signal of its own, in one transaction, so
- * that nothing below can begin or spawn afterwards. Gives their ids.
+ * that nothing below can begin or spawn afterwards; their open questions are settled with it. Detached threads, and what is below them,
+ * are left alone. Gives the ids of those that it reaches. `by` is the thread itself where the signal names nobody: it ended.
  */
 export function cancelBelow(store: Store, threadId: string, signal: Signal, nowMs: number): readonly string[] {
-  const below = store
+  const mode = cancelModeOf(signal)
+  const by = signal.body['by'] ?? { kind: 'thread', thread_id: threadId, token: null }
+  // Its own id: the sender's may have been used for something else below.
+  const id = `${signal.id}:below:${threadId}`
+  const rows = unfinishedBelow(store, threadId).filter(({ detached }) => !detached)
+  for (const row of rows) {
+    if (row.cancelMode === 'now' || row.cancelMode === mode) continue
+    const reaching: Signal = { id, kind: 'cancel', body: { ...signal.body, by, because_of: threadId } }
+    if (!insertSignal(store, row.threadId, reaching, nowMs)) continue
+    markCancel(store, row.threadId, reaching)
+    logIntervention(store, row.threadId, reaching, { nowMs })
+    cancelApprovals(store, row.threadId, nowMs)
+  }
+  return rows.map((row) => row.threadId)
+}
+
+/** Unfinished detached threads that a cancel of this one leaves alone; not those below them. */
+export function detachedBelow(store: Store, threadId: string): readonly string[] {
+  return unfinishedBelow(store, threadId).flatMap((row) => (row.detached ? [row.threadId] : []))
+}
+
+function unfinishedBelow(
+  store: Store,
+  threadId: string,
+): readonly { readonly threadId: string; readonly cancelMode: string | null; readonly detached: boolean }[] {
+  return store
     .statement(UNFINISHED_BELOW)
     .all(threadId)
-    .map((row) => text(row, 'thread_id'))
-  for (const child of below) {
-    if (insertSignal(store, child, { id: signal.id, kind: 'cancel', body: { ...signal.body, because_of: threadId } }, nowMs))
-      markCancel(store, child, signal)
-  }
-  return below
+    .map((row) => ({
+      threadId: text(row, 'thread_id'),
+      cancelMode: textOrNull(row, 'cancel_mode'),
+      detached: integer(row, 'detached') === 1,
+    }))
 }
 
 export function markCancel(store: Store, threadId: string, signal: Signal): void {

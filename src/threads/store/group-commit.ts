@@ -15,7 +15,7 @@ export interface Transaction {
   /** Takes back what the operation changed in memory; run in reverse order. */
   onRollback(undo: () => void): void
   afterCommit(action: () => void): void
-  /** The same object for as long as only this connection's own owners have written; see `Store.touch`. */
+  /** The same object for as long as only this connection's own owners have written, also within this transaction; see `Store.touch`. */
   foreign(): object
 }
 
@@ -64,7 +64,7 @@ const BUSY_RETRIES = 3
 
 export function createGroupCommit(options: GroupCommitOptions): GroupCommit {
   const watch = createForeignWatch(options.database)
-  const queue = new CommitQueue(options, createAttempt(options.database, watch.look))
+  const queue = new CommitQueue(options, createAttempt(options.database, watch))
   return {
     commit: (operation, commitOptions = {}) => queue.commit(operation, commitOptions),
     onBatch: (listener) => queue.onBatch(listener),
@@ -172,8 +172,15 @@ class CommitQueue {
   }
 }
 
+interface ForeignWatch {
+  readonly look: () => object
+  readonly touch: () => void
+  /** What `look` gives, where no other connection can have written since the last look. */
+  readonly last: () => object
+}
+
 /** Notices writes of other connections by `PRAGMA data_version`, which inside of a transaction holds until its end. */
-function createForeignWatch(database: DatabaseSync): { look: () => object; touch: () => void } {
+function createForeignWatch(database: DatabaseSync): ForeignWatch {
   const pragma = database.prepare('PRAGMA data_version')
   let seen = pragma.get()?.['data_version']
   let mark: object = {}
@@ -187,11 +194,12 @@ function createForeignWatch(database: DatabaseSync): { look: () => object; touch
     touch() {
       mark = {}
     },
+    last: () => mark,
   }
 }
 
 /** One transaction over `batch`; never throws. */
-function createAttempt(database: DatabaseSync, look: () => object): (batch: readonly Entry[]) => Attempt {
+function createAttempt(database: DatabaseSync, watch: ForeignWatch): (batch: readonly Entry[]) => Attempt {
   let synchronous: 'full' | 'normal' = 'normal'
 
   function setSynchronous(wanted: 'full' | 'normal'): void {
@@ -203,11 +211,15 @@ function createAttempt(database: DatabaseSync, look: () => object): (batch: read
   return (batch) => {
     const undo: (() => void)[] = []
     const after: (() => void)[] = []
-    let foreign: object | null = null
+    let looked = false
     const transaction: Transaction = {
       onRollback: (action) => void undo.push(action),
       afterCommit: (action) => void after.push(action),
-      foreign: () => (foreign ??= look()),
+      foreign() {
+        if (looked) return watch.last()
+        looked = true
+        return watch.look()
+      },
     }
     let began = false
     let values: unknown[]
