@@ -26,6 +26,11 @@ export interface Ledger {
   grant(threadId: string, amountNano: number): void
   /** Settles what is open and returns what is left. */
   close(threadId: string): void
+  /**
+   * Closes the account of a thread and opens that of its successor, in the same place and with what was left: never refused, because nothing
+   * is asked for that was not held already, even where the account above has ended. Gives the successor's grant; null draws on the account above.
+   */
+  handOn(threadId: string, successorId: string): number | null
   view(threadId: string): BudgetView
 }
 
@@ -88,12 +93,16 @@ class AccountBook implements Ledger {
       assertNano(thread.grantedNano, 'the granted budget')
       if (above !== null) this.#escrow(readAccount(this.#store, above), thread.grantedNano, thread.threadId)
     }
-    const capped = thread.grantedNano !== null
+    this.#insert(thread.threadId, thread.grantedNano, above)
+  }
+
+  #insert(threadId: string, grantedNano: number | null, above: string | null): void {
+    const capped = grantedNano !== null
     this.#store
       .statement(
         'INSERT INTO ledger (thread_id, granted_nano, account_thread_id, parent_account_id, held_nano) VALUES (?, ?, ?, ?, ?)',
       )
-      .run(thread.threadId, thread.grantedNano, capped ? thread.threadId : above, capped ? above : null, thread.grantedNano ?? 0)
+      .run(threadId, grantedNano, capped ? threadId : above, capped ? above : null, grantedNano ?? 0)
   }
 
   #escrow(account: Account, amountNano: number, forThread: string): void {
@@ -198,6 +207,22 @@ class AccountBook implements Ledger {
     this.settleAll(threadId)
     this.#store.statement('UPDATE ledger SET closed = 1 WHERE thread_id = ?').run(threadId)
     if (readAccount(this.#store, threadId).grantedNano !== null) this.#passUp(threadId)
+  }
+
+  handOn(threadId: string, successorId: string): number | null {
+    this.settleAll(threadId)
+    const account = readAccount(this.#store, threadId)
+    const leftNano = account.grantedNano === null ? null : available(account)
+    this.close(threadId)
+    if (leftNano === null) this.#insert(successorId, null, account.accountThreadId)
+    else {
+      this.#insert(successorId, leftNano, account.parentAccountId)
+      if (account.parentAccountId !== null) {
+        this.#addTo(account.parentAccountId, { escrow: leftNano })
+        this.#passUp(account.parentAccountId)
+      }
+    }
+    return leftNano
   }
 
   view(threadId: string): BudgetView {
