@@ -192,8 +192,9 @@ export interface TurnContext {
   emit(live: JsonObject): void
   budget(): BudgetView
   /**
-   * Children of this thread, for limits and for waiting. Where one has handed its work on, the status is that of the thread which has it
-   * now. `waitReason` is set while it waits.
+   * Children of this thread, and of those that handed their work on to it, for limits and for waiting. Where a child has handed its work
+   * on, its id is still the one it was spawned with, and the status that of the thread which has the work now. `waitReason` is set while
+   * it waits.
    */
   children(): readonly { readonly threadId: string; readonly status: Status; readonly waitReason: WaitReason | null }[]
   /** Threads spawned below the root of this tree so far, for `max_spawns`. */

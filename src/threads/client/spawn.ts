@@ -1,9 +1,10 @@
-import type { SQLInputValue } from 'node:sqlite'
 import { KiwiError } from '../../kernel/errors.ts'
+import { continuationOf, copyConversation } from '../chains/continuation.ts'
+import type { Continuation } from '../chains/continuation.ts'
+import { isTaken, putThread } from '../chains/new-thread.ts'
 import { isoTime } from '../clock.ts'
 import type { Clock } from '../clock.ts'
 import type { ThreadStart } from '../engine.ts'
-import { NO_USAGE } from '../engines/live-thread.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { takeSpawn } from '../ledger/tree-limits.ts'
 import { isTerminal, readStatus } from '../status.ts'
@@ -20,14 +21,12 @@ export interface SpawnContext {
   readonly projectPath: string
 }
 
-const INSERT_THREAD = `INSERT INTO threads (thread_id, directive_id, parent_thread_id, root_thread_id, status, created_at, updated_at,
-  permission_context_json, cost_budget_json, total_usage_json, harness, depth, guarantee, max_spawns, max_depth)
-  VALUES (?, ?, ?, ?, 'spawning', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-
 /**
- * Writes a new thread in one durable transaction: row, start, account and escrow, limits of the tree, first event.
+ * Writes a new thread in one durable transaction: row, start, account and escrow, limits of the tree, the conversation that it goes on
+ * with, first event.
  *
- * @throws {KiwiError} INVALID_THREAD_ID, THREAD_ID_COLLISION, THREAD_NOT_FOUND (parent), SPAWN_FAILED, BUDGET_EXCEEDED.
+ * @throws {KiwiError} INVALID_THREAD_ID, THREAD_ID_COLLISION, THREAD_NOT_FOUND (parent, continued thread), SPAWN_FAILED, BUDGET_EXCEEDED,
+ * ILLEGAL_TRANSITION (retry of a thread that has not ended), INVALID_REQUEST.
  */
 export async function spawnThread(context: SpawnContext, request: SpawnRequest): Promise<SpawnReceipt> {
   if (sanitizeThreadId(request.threadId) !== request.threadId) {
@@ -50,31 +49,52 @@ export async function spawnThread(context: SpawnContext, request: SpawnRequest):
 function insertThread(context: SpawnContext, request: SpawnRequest, nowIso: string): number {
   const { store, ledger } = context
   const { threadId, parentThreadId } = request
-  const taken = store.statement('SELECT 1 AS taken FROM threads WHERE thread_id = ?').get(threadId)
-  if (taken !== undefined) {
+  if (isTaken(store, threadId)) {
     throw new KiwiError('THREAD_ID_COLLISION', `A thread with the id ${threadId} exists already.`, {
       facts: { thread_id: threadId },
       suggestion: 'Choose another id.',
     })
   }
-  const { depth, rootThreadId } = placeOf(store, request)
-  if (parentThreadId !== null) takeSpawn(store, parentThreadId, depth)
-  const values: SQLInputValue[] = [threadId, request.directiveId, parentThreadId, rootThreadId, nowIso, nowIso]
-  values.push(JSON.stringify(request.permissionContext), JSON.stringify(request.costBudget), JSON.stringify(NO_USAGE))
-  values.push(request.harness, depth, request.guarantee, request.maxSpawns, request.maxDepth)
-  const written = store.statement(INSERT_THREAD).run(...values)
-  store
-    .statement('INSERT INTO thread_starts (thread_id, start_json) VALUES (?, ?)')
-    .run(threadId, JSON.stringify(startOf(context, request, { depth, rootThreadId })))
+  const place = placeOf(store, request)
+  const continuation = continuationOf(store, request)
+  if (parentThreadId !== null) {
+    assertOwnMoney(ledger, request, parentThreadId)
+    takeSpawn(store, parentThreadId, place)
+  }
+  const thread = {
+    start: startOf(context, request, { ...place, ...continuation }),
+    permissionContextJson: JSON.stringify(request.permissionContext),
+    costBudgetJson: JSON.stringify(request.costBudget),
+    maxLive: request.maxLive ?? null,
+    spawnedBelow: 0,
+  }
+  const registryId = putThread(store, thread, nowIso)
+  copyConversation(store, threadId, continuation.continues)
   ledger.open(request)
-  store
-    .statement("INSERT INTO thread_events (thread_id, seq, ts, event_type, payload_json) VALUES (?, 1, ?, 'status', ?)")
-    .run(threadId, nowIso, JSON.stringify({ status: 'spawning', directive: request.directiveId, parent: parentThreadId }))
-  return Number(written.lastInsertRowid)
+  return registryId
+}
+
+/** A thread that outlives its parent cannot draw on the parent's account: that closes with the parent, and then grants nothing (L4). */
+function assertOwnMoney(ledger: Ledger, request: SpawnRequest, parentThreadId: string): void {
+  if (request.onParentEnd !== 'detach' || request.grantedNano !== null) return
+  if (ledger.view(parentThreadId).availableNano === null) return
+  throw new KiwiError(
+    'SPAWN_FAILED',
+    `Thread ${request.threadId} cannot be detached from ${parentThreadId}: it has no budget of its own and would draw on one that closes with its parent.`,
+    {
+      facts: { directive_name: request.directiveId, parent_thread_id: parentThreadId },
+      suggestion: `Give the directive ${request.directiveId} a max_cost_usd, or let the thread end with its parent (on_parent_end: cancel).`,
+    },
+  )
+}
+
+interface Place {
+  readonly depth: number
+  readonly rootThreadId: string
 }
 
 /** Where the thread stands in its tree. A parent that has ended or is being cancelled takes no child, however close the race. */
-function placeOf(store: Store, request: SpawnRequest): { readonly depth: number; readonly rootThreadId: string } {
+function placeOf(store: Store, request: SpawnRequest): Place {
   const { parentThreadId } = request
   if (parentThreadId === null) return { depth: 0, rootThreadId: request.threadId }
   const parent = store
@@ -91,38 +111,26 @@ function placeOf(store: Store, request: SpawnRequest): { readonly depth: number;
   return { depth: integer(parent, 'depth') + 1, rootThreadId: text(parent, 'root_thread_id') }
 }
 
-function startOf(
-  context: SpawnContext,
-  request: SpawnRequest,
-  place: { readonly depth: number; readonly rootThreadId: string },
-): ThreadStart {
-  const {
-    threadId,
-    directiveId,
-    harness,
-    initialMessage,
-    inputs,
-    parentThreadId,
-    grantedNano,
-    maxSpawns,
-    maxDepth,
-    guarantee,
-    options,
-  } = request
-  const { projectPath } = context
+function startOf(context: SpawnContext, request: SpawnRequest, place: Place & Continuation): ThreadStart {
+  const { threadId, directiveId, harness, initialMessage, inputs, parentThreadId } = request
+  const { grantedNano, maxSpawns, maxDepth, guarantee, options } = request
   return {
     threadId,
     directiveId,
     harness,
     initialMessage,
     inputs,
-    projectPath,
+    projectPath: context.projectPath,
     parentThreadId,
-    ...place,
+    rootThreadId: place.rootThreadId,
+    depth: place.depth,
     grantedNano,
     maxSpawns,
     maxDepth,
     guarantee,
     options,
+    chainId: place.chainId,
+    continues: place.continues,
+    onParentEnd: request.onParentEnd ?? 'cancel',
   }
 }

@@ -189,7 +189,7 @@ async function end(
   live.checked = null
   const pending = pendingSignals(journal.store, live.id)
   const commits = how.commit === null ? [] : [journal.prepare(live, how.commit, { step: null })]
-  const decision = { kind: 'end', endReason: how.reason, result: how.result } as const
+  const decision = { kind: 'end', endReason: how.reason, result: how.result, successor: null } as const
   const write = {
     state: live.state,
     next: live.next,

@@ -73,11 +73,15 @@ export function addUsage(total: UsageDelta, delta: Partial<UsageDelta>): UsageDe
   }
 }
 
+const NO_CHAIN: Pick<ThreadStart, 'continues' | 'onParentEnd'> = { continues: null, onParentEnd: 'cancel' }
+
 /** What a thread was spawned with; null for an unknown one. */
 export function readStart(store: Store, threadId: string): ThreadStart | null {
   const row = store.statement('SELECT start_json FROM thread_starts WHERE thread_id = ?').get(threadId)
-  // Only the spawn transaction writes this column, with a ThreadStart.
-  return row === undefined ? null : (json(row, 'start_json') as unknown as ThreadStart)
+  if (row === undefined) return null
+  // Only the spawn transaction writes this column, with a ThreadStart; an earlier version knew no chains.
+  const stored = json(row, 'start_json') as unknown as Omit<ThreadStart, keyof typeof NO_CHAIN | 'chainId'>
+  return { chainId: threadId, ...NO_CHAIN, ...stored }
 }
 
 function readUsage(row: Row): UsageDelta {

@@ -1,12 +1,12 @@
-import type { Json } from '../../json.ts'
 import { openApprovals } from '../approvals/approval-changes.ts'
-import type { Commit, Next, Signal, Status, ThreadState } from '../engine.ts'
-import { cancelBelow, insertSignal, markApplied } from '../signals/signals.ts'
+import { successorId } from '../chains/handoff.ts'
+import type { Commit, Next, Status, ThreadState } from '../engine.ts'
+import { markApplied } from '../signals/signals.ts'
 import type { PendingSignal } from '../signals/signals.ts'
 import { assertTransition, statusOf } from '../status.ts'
 import type { Transaction } from '../store/group-commit.ts'
-import { textOrNull } from '../store/columns.ts'
 import type { Decision } from './boundary.ts'
+import { endThread, tellWaiting } from './family.ts'
 import type { Journal, PreparedCommit, WriteMoment } from './journal.ts'
 import type { Leases } from './leases.ts'
 import type { LiveThread } from './live-thread.ts'
@@ -47,8 +47,10 @@ export function writeBoundary(
   for (const commit of write.commits) journal.put(live, commit, at)
   markApplied(journal.store, write.applied, write.turn)
   const ended = decision.kind === 'end'
+  const continuedBy = ended && decision.successor !== null ? successorId(journal.store, decision.successor) : null
   if (ended) closeQuestions(journal, live, at)
-  if (status !== from) journal.put(live, prepareStatus(journal, live, { from, decision, transaction: at.transaction }), at)
+  if (status !== from)
+    journal.put(live, prepareStatus(journal, live, { from, decision, continuedBy, transaction: at.transaction }), at)
   const wait = decision.kind === 'park' ? decision.wait : null
   journal.store
     .statement(UPDATE_THREAD)
@@ -67,9 +69,10 @@ export function writeBoundary(
       ended ? at.nowIso : null,
       live.id,
     )
-  if (ended) return finish(journal, live, decision.result, decision.endReason)
-  if (decision.kind === 'park') leases.release(live.id, live.epoch)
-  return NOBODY
+  if (ended) return { notify: endThread(journal, live, { decision, continuedBy, late: write.applied, nowIso: at.nowIso }) }
+  if (decision.kind === 'turn') return NOBODY
+  leases.release(live.id, live.epoch)
+  return status === from ? NOBODY : { notify: tellWaiting(journal, live, decision) }
 }
 
 /** Nobody waits for the answer to a question of a thread that has ended. */
@@ -96,31 +99,21 @@ function moveTo(live: LiveThread, status: Status, transaction: Transaction): voi
 function prepareStatus(
   journal: Journal,
   live: LiveThread,
-  at: { readonly from: Status; readonly decision: Decision; readonly transaction: Transaction },
+  at: {
+    readonly from: Status
+    readonly decision: Decision
+    readonly continuedBy: string | null
+    readonly transaction: Transaction
+  },
 ): PreparedCommit {
-  const { decision } = at
+  const { decision, continuedBy } = at
   const reason = decision.kind === 'end' ? decision.endReason : decision.kind === 'park' ? (decision.wait?.reason ?? null) : null
-  const payload = { status: live.status, from: at.from, ...(reason === null ? {} : { reason }) }
+  const payload = {
+    status: live.status,
+    from: at.from,
+    ...(reason === null ? {} : { reason }),
+    ...(continuedBy === null ? {} : { continued_by: continuedBy }),
+  }
   const commit: Commit = { events: [{ type: 'status', payload }] }
   return journal.prepare(live, commit, { step: null, transaction: at.transaction })
-}
-
-/** Money back, parent told, orphans cancelled: all in the transaction that ends the thread. */
-function finish(journal: Journal, live: LiveThread, result: Json, endReason: string): Aftermath {
-  const { store, ledger, clock } = journal
-  const nowMs = clock.now()
-  ledger.close(live.id)
-  const orphaned: Signal = { id: `orphaned:${live.id}`, kind: 'cancel', body: { mode: 'now', reason: 'parent_ended' } }
-  const orphans = cancelBelow(store, live.id, orphaned, nowMs)
-  const parent = live.start.parentThreadId
-  if (parent === null) return { notify: orphans }
-  const body = { thread_id: live.id, status: live.status, end_reason: endReason, result }
-  const told =
-    isUnfinished(journal, parent) && insertSignal(store, parent, { id: `child_done:${live.id}`, kind: 'child_done', body }, nowMs)
-  return { notify: told ? [...orphans, parent] : orphans }
-}
-
-function isUnfinished(journal: Journal, threadId: string): boolean {
-  const row = journal.store.statement('SELECT ended_at FROM threads WHERE thread_id = ?').get(threadId)
-  return row !== undefined && textOrNull(row, 'ended_at') === null
 }

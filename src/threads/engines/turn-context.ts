@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { Json } from '../../json.ts'
-import type { BudgetView, Commit, Status, StepMeta, StepOptions, StepOutcome, TurnContext } from '../engine.ts'
+import type { BudgetView, Commit, StepMeta, StepOptions, StepOutcome, TurnContext } from '../engine.ts'
+import { childrenOf } from '../chains/children.ts'
 import { spawnedInTree } from '../ledger/tree-limits.ts'
 import type { LiveBus } from '../live-bus.ts'
 import { isPending } from '../signals/signals.ts'
-import { text } from '../store/columns.ts'
 import type { Transaction } from '../store/group-commit.ts'
 import { runBounded } from './bounded-run.ts'
 import type { Journal } from './journal.ts'
@@ -61,7 +61,7 @@ export function createTurnContext(options: TurnContextOptions): OpenTurn {
     history: () => live.history,
     emit: (message) => bus?.publish(live.id, message),
     budget: (): BudgetView => journal.ledger.view(live.id),
-    children: () => childrenOf(journal, live.id),
+    children: () => childrenOf(journal.store, live.id),
     spawnedInTree: () => spawnedInTree(journal.store, live.start.rootThreadId),
     hasUnreadMessage: () => isPending(journal.store, live.id, 'inject'),
     now: () => live.turnStartedMs,
@@ -182,14 +182,6 @@ function createStepRunner(
 
 function stopped(threadId: string): KiwiError {
   return new KiwiError('ABORTED', `Thread ${threadId} is being stopped, so no further step of this turn begins.`)
-}
-
-function childrenOf(journal: Journal, threadId: string): readonly { threadId: string; status: Status }[] {
-  const rows = journal.store
-    .statement('SELECT thread_id, status FROM threads WHERE parent_thread_id = ? ORDER BY registry_id')
-    .all(threadId)
-  // The table's CHECK admits only statuses.
-  return rows.map((row) => ({ threadId: text(row, 'thread_id'), status: text(row, 'status') as Status }))
 }
 
 /** A version 8 UUID (RFC 9562) whose bits are the hash of where it was asked for. */

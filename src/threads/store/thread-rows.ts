@@ -59,16 +59,18 @@ export function listThreads(store: Store, query: ThreadQuery): readonly ThreadRo
     )
   const conditions: string[] = []
   const values: string[] = []
-  const add = (condition: string, value: string | undefined): void => {
-    if (value === undefined) return
+  const add = (condition: string, ...given: readonly (string | undefined)[]): void => {
+    const known = given.filter((value) => value !== undefined)
+    if (known.length === 0) return
     conditions.push(condition)
-    values.push(value)
+    values.push(...known)
   }
   add('directive_id = ?', query.directive_id)
   add('status = ?', query.status)
   add('parent_thread_id = ?', query.parent_thread_id)
   add('root_thread_id = ?', query.root_thread_id)
-  add('COALESCE(chain_id, thread_id) = ?', query.chain_id)
+  // The first of a chain has no chain id of its own; both sides have an index.
+  add('(chain_id = ? OR (thread_id = ? AND chain_id IS NULL))', query.chain_id, query.chain_id)
   add('created_at > ?', query.created_after)
   add('created_at < ?', query.created_before)
   const where = conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`
