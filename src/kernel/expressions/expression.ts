@@ -15,9 +15,16 @@ export type Expression =
 export type BinaryOperator = 'or' | 'and' | '==' | '!=' | '<' | '>' | '<=' | '>=' | 'in' | 'not in' | '+' | '-' | '*' | '/'
 
 export type ParsedExpression =
-  | { readonly kind: 'parsed'; readonly expression: Expression }
+  /** `paths` in the order in which they are written. */
+  | { readonly kind: 'parsed'; readonly expression: Expression; readonly paths: readonly PathUse[] }
   /** `offset` counts characters of the text from 0. */
   | { readonly kind: 'broken'; readonly offset: number; readonly reason: string; readonly fix: string }
+
+/** One path where it is written. `offset` as in `ParsedExpression`. */
+export interface PathUse {
+  readonly segments: readonly string[]
+  readonly offset: number
+}
 
 /** What an expression reads: names at the top, plain JSON below. */
 export type ExpressionScope = Readonly<Record<string, Json>>
