@@ -90,6 +90,7 @@ function matches(when: When, conversation: Conversation): boolean {
   const last = conversation.results.at(-1)
   return (
     matchesTurn(when.turn, conversation.turn) &&
+    (when.directive === undefined || conversation.firstUserText.startsWith(`<directive name="${when.directive}"`)) &&
     (when.user_contains === undefined || includes(conversation.lastUserText, when.user_contains)) &&
     (when.user_matches === undefined || matchesPattern(conversation.lastUserText, when.user_matches)) &&
     (when.last_result === undefined || last?.tool === when.last_result || last?.item === when.last_result) &&

@@ -71,7 +71,7 @@ function readRule(value: Json, path: Path, { fields, defaults }: Reading): Rule 
 }
 
 function readWhen(value: JsonObject, path: Path, fields: Fields): When {
-  const known = ['turn', 'user_contains', 'user_matches', 'last_result', 'last_result_error', 'model', 'system_contains']
+  const known = ['directive', 'turn', 'user_contains', 'user_matches', 'last_result', 'last_result_error', 'model', 'system_contains']
   fields.onlyKeys(value, path, known)
   const range = isObject(value['turn']) ? value['turn'] : null
   if (range !== null) fields.onlyKeys(range, [...path, 'turn'], ['from', 'to'])
@@ -81,6 +81,7 @@ function readWhen(value: JsonObject, path: Path, fields: Fields): When {
       : defined({ from: fields.count(range, [...path, 'turn', 'from'], 1), to: fields.count(range, [...path, 'turn', 'to'], 1) })
   return defined({
     turn,
+    directive: fields.text(value, [...path, 'directive']),
     user_contains: fields.text(value, [...path, 'user_contains']),
     user_matches: fields.text(value, [...path, 'user_matches']),
     last_result: fields.text(value, [...path, 'last_result']),

@@ -48,6 +48,8 @@ export type Fault = { readonly times?: number } & (
 
 /** All conditions must hold; an absent one always does. */
 export interface When {
+  /** The conversation is that of a thread that runs this directive. */
+  readonly directive?: string
   /** Assistant messages so far + 1, or a range of it. */
   readonly turn?: number | { readonly from?: number; readonly to?: number }
   /** The last user text contains this, in any case. */

@@ -54,6 +54,15 @@ test('the first rule whose conditions all hold answers', () => {
   assert.deepEqual(answerOf(yaml, talk, listed), ['right', 'later'])
 })
 
+test('a rule can be for the threads of one directive', () => {
+  const yaml = `
+  - { when: { directive: survey }, reply: { text: survey } }
+  - { reply: { text: other } }`
+  const survey = { ...talk, firstUserText: '<directive name="survey" version="1.0.0">\n</directive>' }
+  const quoted = { ...talk, firstUserText: 'Run <directive name="survey">' }
+  assert.deepEqual(answerOf(yaml, survey, quoted), ['survey', 'other'])
+})
+
 test('a pattern matches the whole text, and each * is any text', () => {
   const yaml = `
   - { when: { user_matches: "report on * for bob" }, reply: { text: Bob } }
