@@ -6,8 +6,8 @@ import type { XmlTag } from './directive-xml.ts'
 export interface DirectiveReader {
   readonly problems: readonly Finding[]
   readonly warnings: readonly Finding[]
-  problem(tag: XmlTag, reason: string, fix: string): void
-  warn(tag: XmlTag, reason: string, fix: string): void
+  problem(at: Placed, reason: string, fix: string): void
+  warn(at: Placed, reason: string, fix: string): void
   /** The only child of that name; a second one is a problem. */
   child(parent: XmlTag, name: string): XmlTag | null
   onlyAttributes(tag: XmlTag, known: readonly string[]): void
@@ -15,18 +15,21 @@ export interface DirectiveReader {
   noText(parent: XmlTag, fix: string): void
 }
 
+/** A tag, or a place within one. */
+export type Placed = Pick<XmlTag, 'position'>
+
 export function createDirectiveReader(): DirectiveReader {
   const problems: Finding[] = []
   const warnings: Finding[] = []
-  const problem = (tag: XmlTag, reason: string, fix: string): void => {
-    problems.push({ ...tag.position, reason, fix })
+  const problem = (at: Placed, reason: string, fix: string): void => {
+    problems.push({ ...at.position, reason, fix })
   }
   return {
     problems,
     warnings,
     problem,
-    warn(tag, reason, fix) {
-      warnings.push({ ...tag.position, reason, fix })
+    warn(at, reason, fix) {
+      warnings.push({ ...at.position, reason, fix })
     },
     child(parent, name) {
       const [first, second] = childTags(parent).filter((tag) => tag.name === name)
@@ -54,6 +57,11 @@ export function createDirectiveReader(): DirectiveReader {
 
 export function childTags(tag: XmlTag): readonly XmlTag[] {
   return tag.children.filter((child) => typeof child !== 'string')
+}
+
+/** The character at `offset` of the text of a tag that has no tags inside. */
+export function inText(tag: XmlTag, offset: number): Placed {
+  return { position: tag.textPosition(offset) }
 }
 
 /** All text below a tag on one line. */

@@ -3,7 +3,7 @@
  *
  * X1. A flat scan comes before the parser and refuses what it must never see: document types, processing instructions, entities beyond
  *     the five, deep nesting, huge or many attributes. The parser recurses.
- * X2. A `<` before a digit or a blank is text: it is escaped for the parser, and offsets are mapped back.
+ * X2. A `<` before a digit, a blank or `=` is text: it is escaped for the parser, and offsets are mapped back.
  * X3. Nothing is dropped silently: `]]>` outside of a CDATA section and an unclosed section or comment are errors.
  */
 import { XmlCdata, XmlElement, XmlError, XmlText, parseXml } from '@rgrove/parse-xml'
@@ -11,6 +11,7 @@ import type { XmlNode } from '@rgrove/parse-xml'
 import { FORBIDDEN_KEYS } from './names.ts'
 import { MAX_NESTING } from './source-text.ts'
 import type { Finding, Position, SourceText } from './source-text.ts'
+import { sourceOffset } from './xml-text-place.ts'
 
 const MAX_ATTRIBUTES = 32
 const MAX_TAG_CHARACTERS = 16_384
@@ -23,6 +24,8 @@ export interface XmlTag {
   readonly attributes: Readonly<Record<string, string>>
   readonly children: readonly (XmlTag | string)[]
   readonly position: Position
+  /** Where a character of its text stands; `offset` counts in the joined text of a tag that has no tags inside. */
+  readonly textPosition: (offset: number) => Position
 }
 
 export type XmlOutcome =
@@ -37,22 +40,40 @@ export function readXml(source: SourceText, start: number, end: number): XmlOutc
     const { offset, reason, fix } = scan.refusal
     return { kind: 'invalid', finding: { ...source.position(start + offset), reason, fix } }
   }
-  const at = (escapedOffset: number): Position => source.position(start + unescapeOffset(escapedOffset, scan.textMarks))
+  const places: Places = {
+    at: (escapedOffset) => source.position(start + unescapeOffset(escapedOffset, scan.textMarks)),
+    inText(escapedOffset, offset) {
+      const tagEnd = readOpenTag(text, unescapeOffset(escapedOffset, scan.textMarks))
+      return source.position(start + ('end' in tagEnd ? sourceOffset(text, tagEnd.end, offset) : 0))
+    },
+  }
   try {
     const document = parseXml(escapeMarks(text, scan.textMarks), { includeOffsets: true })
     const root = document.root
-    if (root === null) return { kind: 'invalid', finding: { ...at(0), reason: 'no element', fix: 'Write `<directive …>`.' } }
+    if (root === null)
+      return { kind: 'invalid', finding: { ...places.at(0), reason: 'no element', fix: 'Write `<directive …>`.' } }
     const forbidden: Finding[] = []
-    const tag = toTag(root, at, forbidden)
+    const tag = toTag(root, places, forbidden)
     return forbidden[0] === undefined ? { kind: 'tree', root: tag } : { kind: 'invalid', finding: forbidden[0] }
   } catch (error) {
     if (!(error instanceof XmlError)) throw error
     const reason = (error.message.split('\n', 1)[0] ?? '').replace(/ \(line \d+, column \d+\)$/, '')
     return {
       kind: 'invalid',
-      finding: { ...at(error.pos), reason, fix: 'Correct the XML here; write `&lt;` and `&amp;` for `<` and `&` in text.' },
+      finding: {
+        ...places.at(error.pos),
+        reason,
+        fix: 'Correct the XML here; write `&lt;` and `&amp;` for `<` and `&` in text.',
+      },
     }
   }
+}
+
+/** From offsets in the escaped text to places in the file. */
+interface Places {
+  at(escapedOffset: number): Position
+  /** The place of a character of the text of the tag that starts at `escapedOffset`. */
+  inText(escapedOffset: number, offset: number): Position
 }
 
 interface Refusal {
@@ -118,7 +139,7 @@ function refused(offset: number, reason: string, fix: string): Mark {
 
 function readMark(text: string, offset: number): Mark {
   const next = text[offset + 1] ?? ''
-  if (/[\d\s]/.test(next)) return { kind: 'text', end: offset + 1 }
+  if (/[\d\s=]/.test(next)) return { kind: 'text', end: offset + 1 }
   if (next === '?') return refused(offset, 'a processing instruction (`<?…`)', 'Remove it; the block starts with `<directive`.')
   if (text.startsWith('<!--', offset)) {
     const end = text.indexOf('-->', offset + 4)
@@ -190,18 +211,20 @@ function unescapeOffset(escapedOffset: number, marks: readonly number[]): number
   return offset
 }
 
-function toTag(element: XmlElement, at: (offset: number) => Position, forbidden: Finding[]): XmlTag {
+function toTag(element: XmlElement, places: Places, forbidden: Finding[]): XmlTag {
   const children: (XmlTag | string)[] = []
   for (const child of element.children) {
-    if (child instanceof XmlElement) children.push(toTag(child, at, forbidden))
+    if (child instanceof XmlElement) children.push(toTag(child, places, forbidden))
     else if (isText(child)) children.push(child.text)
   }
-  const position = at(element.start)
+  const { start } = element
+  const position = places.at(start)
   for (const name of [element.name, ...Object.keys(element.attributes)]) {
     if (FORBIDDEN_KEYS.has(name))
       forbidden.push({ ...position, reason: `the name \`${name}\` is not allowed`, fix: 'Rename it.' })
   }
-  return { name: element.name, attributes: { ...element.attributes }, children, position }
+  const textPosition = (offset: number): Position => places.inText(start, offset)
+  return { name: element.name, attributes: { ...element.attributes }, children, position, textPosition }
 }
 
 function isText(node: XmlNode): node is XmlText {

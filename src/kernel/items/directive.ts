@@ -1,6 +1,7 @@
 import { readCost } from './directive-cost.ts'
 import { findDirectiveFence } from './directive-fence.ts'
 import { directiveGaps } from './directive-gaps.ts'
+import { readHooks } from './directive-hooks.ts'
 import { readInputs, readOutputs } from './directive-inputs.ts'
 import { blockText, childTags, createDirectiveReader, lineText, rawText } from './directive-reader.ts'
 import type { DirectiveReader } from './directive-reader.ts'
@@ -102,7 +103,7 @@ function readMetadata(root: XmlTag, reader: DirectiveReader): Metadata {
     model: readModel(reader.child(metadata, 'model'), reader),
     cost: readCost(metadata, reader),
     permissions: permissions === null ? null : readTags(permissions, reader),
-    hooks: readTags(reader.child(metadata, 'hooks'), reader),
+    hooks: readHooks(reader.child(metadata, 'hooks'), reader),
     relationships: readTags(reader.child(metadata, 'relationships'), reader),
   }
 }

@@ -91,7 +91,7 @@ test('threat row 24: no block, two directives, an unclosed block and a second ro
 test('broken XML is refused at its line in the file, also after text with less-than signs', () => {
   assertRefused(withBody('<process><step name="a">1 < 2 < 3\n4 < 5</stop></process>'), 12, /end tag/i)
   assertRefused(withStep('a && b'), 11, /an entity/)
-  assertRefused(withStep('a <= b'), 11, /starts no tag/)
+  assertRefused(withStep('a <- b'), 11, /starts no tag/)
   assertRefused(withStep('<b c="<d>"/>'), 11, /Unescaped|inside a tag|attribute/)
   assertRefused(withBody('<process><step name="a" name="b"/></process>'), 11, /Duplicate attribute/)
   assertRefused(withStep('<!-- never closed'), 11, /comment that is never closed/)

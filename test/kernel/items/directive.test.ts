@@ -27,7 +27,7 @@ Some words for people.
     <read resource="filesystem" path="src/**"/>
     <orchestration enabled="true"><allow_categories>quality</allow_categories></orchestration>
   </permissions>
-  <hooks><hook event="done">notify</hook></hooks>
+  <hooks><hook><when>event.name == "on_error"</when><directive>notify</directive></hook></hooks>
   <relationships><related>other</related></relationships>
 </metadata>
 <context>Know the rules.</context>
@@ -43,7 +43,7 @@ Some words for people.
       Use search.
         Then load.
     </action>
-    <verify kind="strict"><check>It compiles</check><check>n < 10 &amp; m <
+    <verify kind="strict"><check>It compiles</check><check>n <= 10 &amp; m <
  5</check></verify>
   </step>
   <step name="tell">Write it down.</step>
@@ -101,7 +101,7 @@ test('permissions are kept as trees with their lines', () => {
   assert.equal(permissions?.[1]?.children[0]?.line, 22)
 })
 
-test('the text of a step keeps its lines and its structure, and a less-than sign before a digit or a blank', () => {
+test('the text of a step keeps its lines and its structure, and a less-than sign before a digit, a blank or an equals sign', () => {
   const [look, tell] = parseDirectiveText('review.md', FULL).steps
   const lines = [
     'Read the change.',
@@ -110,7 +110,7 @@ test('the text of a step keeps its lines and its structure, and a less-than sign
     'verify (kind: strict):',
     '  check: It compiles',
     '  check:',
-    '    n < 10 & m <',
+    '    n <= 10 & m <',
     '    5',
   ]
   assert.equal(look?.text, lines.join('\n'))
