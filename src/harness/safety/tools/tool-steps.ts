@@ -1,17 +1,17 @@
 import type { Json, JsonObject } from '../../../json.ts'
-import { KiwiError, toEnvelope } from '../../../kernel/errors.ts'
-import type { ExecutionContext } from '../../../kernel/chain/primitive.ts'
-import type { MetaToolResult, Permission } from '../../../kernel/contract.ts'
+import { KiwiError } from '../../../kernel/errors.ts'
+import type { MetaToolResult } from '../../../kernel/contract.ts'
 import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../../threads/engine.ts'
 import type { ToolCall } from '../../base/conversation.ts'
 import { runToolCalls } from '../../base/tool-calls.ts'
 import { canonicalJson, hash, traceOf } from '../limits/loops.ts'
 import type { CallTrace } from '../limits/loops.ts'
 import { stored, summarise, toolResult } from '../turn/messages.ts'
-import { secretBlockedEvents, secretInParameters, sinkWrapOf } from '../redaction.ts'
+import { secretInParameters } from '../redaction.ts'
 import type { HarnessServices } from '../services.ts'
 import type { ParkedCall } from '../turn/state.ts'
 import type { HelpSignal, PreparedCall, RunnableCall, ToolRequests } from './tool-request.ts'
+import { denialEvents, runUnderToken } from './under-token.ts'
 
 /** What one call of a turn came to. */
 export interface CallOutcome {
@@ -130,7 +130,7 @@ async function execute(
   meta: StepMeta,
 ): Promise<{ readonly value: Json; readonly commit: Commit }> {
   const { ctx } = input
-  const result = await resultOf(input, call, meta)
+  const result = await runUnderToken(input, call, meta)
   // An interrupted or superseded step leaves no result; one that only ran out of time has the tool's own answer.
   if (ctx.signal.aborted) ctx.signal.throwIfAborted()
   const park = result.success ? parkOf(result['result'], ctx) : null
@@ -153,56 +153,6 @@ async function execute(
 
 function helpEvents({ helpSignal }: RunnableCall): readonly NewEvent[] {
   return helpSignal === null ? [] : [{ type: 'status', payload: { help: helpSignal.action, reason: helpSignal.reason } }]
-}
-
-/**
- * Runs the call under the thread's token, after a first look at whether the thread may make it at all. The tool layer looks again, with the
- * real parameters, just before anything happens.
- */
-async function resultOf({ services, ctx }: ToolStepsInput, call: RunnableCall, meta: StepMeta): Promise<MetaToolResult> {
-  try {
-    const context: ExecutionContext = {
-      projectPath: services.kernel.projectPath,
-      signal: meta.signal,
-      __auth: await services.authority?.current(ctx.threadId),
-      __thread_id: ctx.threadId,
-      __directive_id: ctx.start.directiveId,
-      __idempotency_key: meta.idempotencyKey,
-      ...sinkWrapOf(services.redactor(ctx.threadId)),
-      services: { kiwi: services },
-    }
-    const first = await services.gate.check({ verb: call.verb, item: call.question, context })
-    return first.permitted ? await call.run(context) : notPermitted(call, first).toEnvelope()
-  } catch (error) {
-    return toEnvelope(error)
-  }
-}
-
-function notPermitted({ verb, item }: RunnableCall, refusal: Extract<Permission, { permitted: false }>): KiwiError {
-  const what = item === verb ? verb : `${verb} of ${item}`
-  return new KiwiError(
-    refusal.code ?? 'PERMISSION_DENIED',
-    `This thread may not do this: ${what} needs ${refusal.missing.join(' and ')}, which its directive does not declare.`,
-    { facts: { missing: refusal.missing }, suggestion: refusal.suggestion },
-  )
-}
-
-const DENIALS: ReadonlySet<string> = new Set(['PERMISSION_DENIED', 'TOKEN_INVALID', 'ADDRESS_DENIED', 'SECRET_IN_PARAMETERS'])
-
-/** What was denied stands in the log as an event of its own, wherever on the way it was denied. */
-function denialEvents(tool: string, result: MetaToolResult): readonly NewEvent[] {
-  if (result.success) return []
-  const { code, cause, message, suggestion } = result.error
-  const denial = [code, cause?.code].find((one) => one !== undefined && DENIALS.has(one))
-  if (denial === undefined) return []
-  const { missing } = result.error
-  return [
-    ...secretBlockedEvents(tool, result.error),
-    {
-      type: 'permission_denied',
-      payload: { tool, code: denial, missing: Array.isArray(missing) ? missing.map(String) : null, message, suggestion },
-    },
-  ]
 }
 
 function failureOf(services: HarnessServices, ctx: TurnContext, result: MetaToolResult): CallFailure | null {

@@ -84,8 +84,16 @@ export interface SafetyData {
   readonly stepCleared: boolean
   /** Rounds of repair that failed checks have cost; a second failure is the last. */
   readonly repairs: number
+  /** Turns of the chain after which a round of repair is over; null: none is under way. */
+  readonly repairBy: number | null
+  /** The checks that failed last, as the end of the thread would tell them. */
+  readonly failedChecks: readonly JsonObject[]
   /** How often the work of this chain was handed on before this thread had it. */
   readonly handoffs: number
+  /** Tool calls that those before this one in its chain have made; without one of its own a thread does not hand on. */
+  readonly callsBefore: number
+  /** `due`: the next turn asks for the summary. `asked`: it was asked for. `off`: it failed, and the plain rules hold. */
+  readonly handoff: 'none' | 'due' | 'asked' | 'off'
 }
 
 /** Journaled times, in UTC milliseconds. Waiting for a person does not count against `max_duration_seconds`. */
@@ -117,7 +125,11 @@ const FRESH: SafetyData = {
   hookRetries: {},
   stepCleared: false,
   repairs: 0,
+  repairBy: null,
+  failedChecks: [],
   handoffs: 0,
+  callsBefore: 0,
+  handoff: 'none',
 }
 
 /** The state of a thread that has not taken a turn. */
