@@ -5,15 +5,16 @@ import { newestOf } from '../chains/line.ts'
 import { isoTime } from '../clock.ts'
 import type { Clock } from '../clock.ts'
 import type { Signal } from '../engine.ts'
+import { readStart } from '../engines/live-thread.ts'
 import { createLedger } from '../ledger/ledger.ts'
 import { writeSignal } from '../signals/write-signal.ts'
 import { appendEvent } from '../store/append-event.ts'
 import type { Store } from '../store/open-store.ts'
-import { getThread, listEvents, listMessages, listThreads, threadsLoggedSince } from '../store/thread-rows.ts'
+import { getThread, listEvents, listMessages, listThreads, threadNotFound, threadsLoggedSince } from '../store/thread-rows.ts'
 import type { ThreadsClient } from '../threads-client.ts'
 import { createTokenLedger } from '../tokens/token-ledger.ts'
 import { spawnThread } from './spawn.ts'
-import { hasSettled, waitForThreads } from './wait.ts'
+import { stillMoving, waitForThreads } from './wait.ts'
 
 export interface ThreadsClientOptions {
   readonly projectPath: string
@@ -54,6 +55,11 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       return receipt
     },
     get: (threadId) => getThread(store, threadId),
+    start(threadId) {
+      const start = readStart(store, threadId)
+      if (start === null) throw threadNotFound(threadId)
+      return start
+    },
     list: (query = {}) => listThreads(store, query),
     events(threadId, range = {}) {
       getThread(store, threadId)
@@ -83,8 +89,7 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
     },
     async wait(threadIds, waitOptions) {
       // Nothing moves without a host: one that was killed is started again by whoever waits for its threads.
-      const moving = threadIds.filter((threadId) => !hasSettled(getThread(store, threadId)))
-      for (const threadId of moving) await wake(threadId)
+      for (const threadId of stillMoving(store, threadIds)) await wake(threadId)
       return waitForThreads(store, threadIds, waitOptions)
     },
     async watch(threadId, onLive, signal) {
