@@ -1,7 +1,7 @@
 import type { TokenLedger } from '../capabilities/contract.ts'
 import type { Json, JsonObject } from '../json.ts'
 import type { Approvals } from './approvals/approval.ts'
-import type { Continues, EndReason, Signal, Status, StoredMessage, WaitReason } from './engine.ts'
+import type { Continues, EndReason, Signal, Status, StoredMessage, ThreadStart, WaitReason } from './engine.ts'
 
 export interface SpawnRequest {
   readonly threadId: string
@@ -101,6 +101,8 @@ export interface ThreadsClient {
   readonly projectPath: string
   spawn(request: SpawnRequest): Promise<SpawnReceipt>
   get(threadId: string): ThreadRow
+  /** What the thread was spawned with. */
+  start(threadId: string): ThreadStart
   list(query?: ThreadQuery): readonly ThreadRow[]
   events(
     threadId: string,

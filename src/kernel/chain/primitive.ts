@@ -20,6 +20,8 @@ export interface ExecutionContext {
   /** Where the user space lies below the project, relative; set by the kernel, and only when it does. File tools keep out of it. */
   readonly __user_space?: string
   readonly __thread_id?: string
+  /** The door that a call outside of threads came in by, and the name that its client gave itself; absent: a program's own call. */
+  readonly __caller?: { readonly door: 'cli' | 'mcp' | 'http' | 'library'; readonly client?: string }
   readonly __directive_id?: string
   /** Id of the tool that was called, for the shipped runtime tool behind it; set by the primitive that runs it. */
   readonly __called?: string

@@ -24,6 +24,7 @@ export function createLazyThreadsClient(options: LazyThreadsClientOptions): Thre
     projectPath: options.projectPath,
     spawn: async (request) => toSpawn().spawn(request),
     get: (threadId) => toAsk().get(threadId),
+    start: (threadId) => toAsk().start(threadId),
     list: (query) => toAsk().list(query),
     events: (threadId, range) => toAsk().events(threadId, range),
     loggedSince: (eventId) => toAsk().loggedSince(eventId),
