@@ -84,13 +84,14 @@ interface Refusal {
 }
 
 function refused(threadId: string, facts: Refusal): KiwiError {
+  // No waiting helps against a limit of none.
+  const passes = facts.limit === 'max_live_spawns' && facts.max > 0
   return new KiwiError('SPAWN_FAILED', `Thread ${threadId} allows ${facts.limit}=${facts.max} and has ${whatOf(facts)}.`, {
     facts: { binding_thread_id: threadId, ...facts },
-    retryable: facts.limit === 'max_live_spawns',
-    suggestion:
-      facts.limit === 'max_live_spawns' && facts.max > 0
-        ? 'Wait for some of the threads below it to end, then spawn again.'
-        : `Do the work in this thread, or raise ${facts.limit} in the directive of ${threadId}.`,
+    retryable: passes,
+    suggestion: passes
+      ? 'Wait for some of the threads below it to end, then spawn again.'
+      : `Do the work in this thread, or raise ${facts.limit} in the directive of ${threadId}.`,
   })
 }
 
