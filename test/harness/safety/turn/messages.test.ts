@@ -18,7 +18,9 @@ const DIRECTIVE: DirectiveDefinition = {
   inputs: [],
   steps: [{ name: 'read', text: 'Read the change, a < 3 files.' }],
   successCriteria: ['A report exists.'],
+  checks: [],
   outputs: [],
+  outputsSchema: null,
 }
 const CALL = { id: 'call_1', tool: 'read_file', threadId: 't1' }
 
