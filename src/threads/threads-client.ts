@@ -1,6 +1,6 @@
 import type { TokenLedger } from '../capabilities/contract.ts'
 import type { Json, JsonObject } from '../json.ts'
-import type { Approvals } from './approvals/approval.ts'
+import type { Actor, Approvals } from './approvals/approval.ts'
 import type { Continues, EndReason, Signal, Status, StoredMessage, ThreadStart, WaitReason } from './engine.ts'
 
 export interface SpawnRequest {
@@ -27,6 +27,8 @@ export interface SpawnRequest {
    * ended. Handing over is the engine's.
    */
   readonly continues?: (Omit<Continues, 'how'> & { readonly how: 'retry' | 'fork' }) | null
+  /** Who continues a thread, and why; both threads log it with the spawn, as the event `intervention`. */
+  readonly asked?: { readonly by: Actor; readonly reason: string }
 }
 
 /** Shape every spawning tool answers with. */

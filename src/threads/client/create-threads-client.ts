@@ -52,6 +52,9 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       if (options.announce !== undefined) await options.announce(request.threadId)
       const receipt = await spawnThread({ store, ledger, clock, projectPath: options.projectPath }, request)
       await wake(request.threadId)
+      // What it goes on from has an event more.
+      const earlier = request.continues?.threadId
+      if (earlier !== undefined) await wake(earlier)
       return receipt
     },
     get: (threadId) => getThread(store, threadId),

@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../json.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import { continuationOf, copyConversation } from '../chains/continuation.ts'
 import type { Continuation } from '../chains/continuation.ts'
@@ -7,7 +8,9 @@ import type { Clock } from '../clock.ts'
 import type { ThreadStart } from '../engine.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { takeSpawn } from '../ledger/tree-limits.ts'
+import { LIBRARY, MAX_REASON } from '../signals/intervention.ts'
 import { isTerminal, readStatus } from '../status.ts'
+import { appendEvent } from '../store/append-event.ts'
 import { integer, text } from '../store/columns.ts'
 import type { Store } from '../store/open-store.ts'
 import { threadNotFound, transcriptPath } from '../store/thread-rows.ts'
@@ -70,8 +73,24 @@ function insertThread(context: SpawnContext, request: SpawnRequest, nowIso: stri
   }
   const registryId = putThread(store, thread, nowIso)
   copyConversation(store, threadId, continuation.continues)
+  logContinuation(store, request, nowIso)
   ledger.open(request)
   return registryId
+}
+
+/** In both threads, so that either tells where the work goes and who wanted that. */
+function logContinuation(store: Store, { threadId, continues, asked }: SpawnRequest, nowIso: string): void {
+  if (continues === undefined || continues === null) return
+  const { how, threadId: earlier } = continues
+  const reason = asked === undefined || asked.reason === '' ? null : asked.reason.slice(0, MAX_REASON)
+  const payload: JsonObject = {
+    action: how,
+    by: { ...(asked?.by ?? LIBRARY) },
+    reason,
+    thread_id: earlier,
+    continued_in: threadId,
+  }
+  for (const logged of [earlier, threadId]) appendEvent(store, { threadId: logged, type: 'intervention', payload, nowIso })
 }
 
 /** A thread that outlives its parent cannot draw on the parent's account: that closes with the parent, and then grants nothing (L4). */

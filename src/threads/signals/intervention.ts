@@ -14,8 +14,9 @@ const TEXTS = ['mode', 'role', 'approval_id', 'decision', 'because_of'] as const
 
 /** An event stays small, whatever a caller sends. */
 const MAX_TEXT = 256
-const MAX_REASON = 2_000
-const LIBRARY: Actor = { kind: 'operator', door: 'library' }
+export const MAX_REASON = 2_000
+/** Who acts where nobody says. */
+export const LIBRARY: Actor = { kind: 'operator', door: 'library' }
 
 /**
  * The signal with `by` in its body: who did it, or the operator by the library where it does not say.
