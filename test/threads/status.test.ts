@@ -22,6 +22,14 @@ test('a thread that has ended goes nowhere and takes no signal', () => {
   )
 })
 
+test('a thread that lives takes another sink, and hears that a child waits, in every status', () => {
+  const living = STATUSES.filter((status) => !isTerminal(status))
+  assert.deepEqual(
+    living.filter((status) => !allowedSignals(status).includes('sink') || !allowedSignals(status).includes('child_waiting')),
+    [],
+  )
+})
+
 test('only these transitions are legal', () => {
   const legal = (from: Status): readonly Status[] => STATUSES.filter((to) => canTransition(from, to))
   assert.deepEqual(legal('spawning'), ['running', 'paused', 'error', 'cancelled'])

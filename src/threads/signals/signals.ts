@@ -51,17 +51,10 @@ export function markApplied(store: Store, signals: readonly PendingSignal[], tur
   for (const { seq } of signals) store.statement('UPDATE signals SET applied_turn = ? WHERE seq = ?').run(turn, seq)
 }
 
-/**
- * Unfinished threads below one, the threads below those that handed their work on to it included. A detached one is in it, and nothing
- * below that.
- */
+/** Unfinished threads below one. A detached one is among them, and nothing below that. */
 const UNFINISHED_BELOW = `
-WITH RECURSIVE line(thread_id) AS (
-  SELECT ?
-  UNION
-  SELECT t.continues_thread_id FROM line JOIN threads t ON t.thread_id = line.thread_id WHERE t.continues_how = 'handoff'
-), below(thread_id, detached) AS (
-  SELECT t.thread_id, t.on_parent_end = 'detach' FROM threads t JOIN line ON t.parent_thread_id = line.thread_id
+WITH RECURSIVE below(thread_id, detached) AS (
+  SELECT thread_id, on_parent_end = 'detach' FROM threads WHERE parent_thread_id = ?
   UNION ALL
   SELECT t.thread_id, t.on_parent_end = 'detach' FROM threads t JOIN below ON t.parent_thread_id = below.thread_id WHERE NOT below.detached
 )
@@ -109,8 +102,11 @@ function unfinishedBelow(
     }))
 }
 
+/** A cancel only ever becomes more urgent. */
 export function markCancel(store: Store, threadId: string, signal: Signal): void {
-  store.statement('UPDATE threads SET cancel_mode = ? WHERE thread_id = ?').run(cancelModeOf(signal), threadId)
+  store
+    .statement("UPDATE threads SET cancel_mode = ? WHERE thread_id = ? AND cancel_mode IS NOT 'now'")
+    .run(cancelModeOf(signal), threadId)
 }
 
 /** `now` unless the sender asked to be gentle. */

@@ -16,6 +16,11 @@ test('looking at threads in a folder that has none leaves nothing in it', async 
   assert.deepEqual(threads.list(), [])
   assert.throws(() => threads.get('nobody'), { code: 'THREAD_NOT_FOUND' })
   await assert.rejects(threads.signal('nobody', { id: 's', kind: 'pause', body: {} }), { code: 'THREAD_NOT_FOUND' })
+  assert.deepEqual(threads.approvals.list(), [])
+  assert.throws(() => threads.approvals.get('nothing'), { code: 'APPROVAL_NOT_FOUND' })
+  assert.throws(() => threads.newestOf('nobody'), { code: 'THREAD_NOT_FOUND' })
+  const answer = { decision: 'deny', reason: '', by: { kind: 'operator', door: 'library' }, facts: {} } as const
+  await assert.rejects(threads.approvals.answer('nothing', answer), { code: 'APPROVAL_NOT_FOUND' })
   await kiwi.kernel(folder).search({ query: 'files' })
   assert.equal(existsSync(join(folder, '.ai')), false)
 })
