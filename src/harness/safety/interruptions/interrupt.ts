@@ -1,3 +1,5 @@
+import { startHook } from '../hooks/start-hook.ts'
+import type { HookOutcome } from '../hooks/start-hook.ts'
 import type { Interruption, Scene } from '../turn/scene.ts'
 import { endWith, tell } from '../turn/turn-draft.ts'
 import type { Consequence, Settled, ThreadEvent } from './contract.ts'
@@ -7,8 +9,16 @@ import { ask } from './question.ts'
  * Something has happened that a hook or a person may answer. Called only where every tool call of the turn has its result, so that the
  * thread can wait here and go on with a fresh turn.
  */
-export async function interrupt(scene: Scene, _event: ThreadEvent, consequence: Consequence): Promise<Interruption> {
-  return follow(scene, consequence)
+export async function interrupt(scene: Scene, event: ThreadEvent, consequence: Consequence): Promise<Interruption> {
+  // Most threads have none, and come here in every turn.
+  if (scene.prepared.hooks === undefined) return follow(scene, consequence)
+  return afterHook(scene, await startHook(scene, event, consequence))
+}
+
+/** Waits for the hook that was started, or goes on as it was decided. */
+export function afterHook(scene: Scene, outcome: HookOutcome): Interruption {
+  if (outcome.kind === 'waits') return { kind: 'over', end: outcome.end }
+  return follow({ ...scene, data: outcome.data }, outcome.consequence)
 }
 
 /** What follows when no hook says otherwise. */

@@ -1,7 +1,8 @@
+import { hearHook } from '../hooks/hear-hook.ts'
 import type { Interruption, Scene } from '../turn/scene.ts'
 import { waitFor } from '../turn/turn-draft.ts'
 import type { Answer, Pending, Settled } from './contract.ts'
-import { settle } from './interrupt.ts'
+import { afterHook, settle } from './interrupt.ts'
 import { ANSWER_GRACE_MS } from './question.ts'
 
 /** Looks whether what the thread waits for has come, and goes on accordingly. A thread that waits for nothing goes on. */
@@ -12,7 +13,7 @@ export async function resolvePending(scene: Scene): Promise<Interruption> {
     case 'question':
       return answered(scene, pending)
     case 'hook':
-      return { kind: 'go_on', data: { ...scene.data, pending: null } }
+      return afterHook(scene, await hearHook(scene, pending))
   }
 }
 

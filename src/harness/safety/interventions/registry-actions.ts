@@ -59,6 +59,9 @@ const OWN_EVENT_TYPES: ReadonlySet<string> = new Set([
   'error',
   'completed',
   'reservation_settled',
+  'hook_started',
+  'hook_finished',
+  'hook_failed',
 ])
 
 /** The most that one look into the registry gives, and what it gives when nobody says how much. */

@@ -45,7 +45,10 @@ export async function plannedGrants(
   const declared = await grantsOf(services, directive, item)
   const spawner = await spawningClaims(services, context)
   if (spawner === null) return declared
-  if (!maySpawn(spawner.grants, { id: directive.name, category: item.category })) throw mayNotSpawn(spawner, directive.name)
+  // Where the harness itself spawns (a hook), the thread's own signed directive has named what is run.
+  const isNamed = context.__auth === services.hostAuthority
+  if (!isNamed && !maySpawn(spawner.grants, { id: directive.name, category: item.category }))
+    throw mayNotSpawn(spawner, directive.name)
   return meetGrants(spawner.grants, declared, await services.vocabulary())
 }
 
@@ -53,7 +56,8 @@ export async function plannedGrants(
 async function spawningClaims(services: HarnessServices, context: ExecutionContext): Promise<TokenClaims | null> {
   const threadId = callingThread(context)
   if (threadId === null) return null
-  const { __auth: token } = context
+  const { __auth: auth } = context
+  const token = auth === services.hostAuthority ? await services.authority?.current(threadId) : auth
   if (services.authority === null || typeof token !== 'string')
     throw new KiwiError('TOKEN_INVALID', `Thread ${threadId} asked for a child without its capability token.`)
   const claims = await services.authority.verify(token)

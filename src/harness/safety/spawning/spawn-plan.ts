@@ -3,10 +3,12 @@ import type { JsonObject } from '../../../json.ts'
 import type { ExecutionContext } from '../../../kernel/chain/primitive.ts'
 import { KiwiError } from '../../../kernel/errors.ts'
 import type { ErrorBody, ErrorCode, ValidationError } from '../../../kernel/errors.ts'
-import type { CostLimits, DirectiveDefinition, Item } from '../../../kernel/items/item.ts'
+import type { CostLimits, DirectiveDefinition } from '../../../kernel/items/item.ts'
 import { directiveGaps } from '../../../kernel/items/directive-gaps.ts'
 import { nanoFromUsd, ratesOf } from '../model/prices.ts'
 import type { HarnessServices, ModelTarget } from '../services.ts'
+import { hookProblems } from '../hooks/hook-directives.ts'
+import { findDirective } from './find-directive.ts'
 import { plannedGrants } from './spawn-permission.ts'
 import { callingThread } from '../interventions/thread-access.ts'
 
@@ -40,6 +42,7 @@ export async function planSpawn(
     field,
     error: `${reason}. ${fix}`,
   }))
+  if (directive.hooks.length > 0) errors.push(...(await hookProblems(services, directive.hooks, callingThread(context))))
   const target = directive.model === null ? null : resolveTarget({ services, context }, directive, errors)
   const priced = target === null || ratesOf(target, Date.now()) !== null
   if (target !== null && !priced && isCapped(services, context, cost)) errors.push(unknownPrice(target))
@@ -55,21 +58,6 @@ export async function planSpawn(
     grantedNano: ownCap ? nanoFromUsd(cost.max_cost_usd) : null,
     guarantee: priced ? 'hard' : 'advisory',
   }
-}
-
-/**
- * The directive of that name, from bytes whose signature was checked: its limits and grants are what was signed.
- *
- * @throws {KiwiError} ITEM_NOT_FOUND, ITEM_UNAVAILABLE, ITEM_UNSIGNED, ITEM_CHANGED.
- */
-export async function findDirective(
-  services: HarnessServices,
-  name: string,
-): Promise<{ readonly directive: DirectiveDefinition; readonly item: Item }> {
-  const item = await services.kernel.require('directive', name)
-  const { state } = item
-  if (state.kind === 'available' && state.definition.kind === 'directive') return { directive: state.definition, item }
-  throw new KiwiError('INTERNAL', `The kernel gave something else than the directive ${name}.`)
 }
 
 /** A kernel error as ours again, with everything it said. */

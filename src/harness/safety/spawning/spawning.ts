@@ -23,6 +23,8 @@ export interface SpawnCall {
 export interface Spawner {
   readonly services: HarnessServices
   readonly context: ExecutionContext
+  /** Start data for the runner of the new thread; never from a model or a client. */
+  readonly options?: JsonObject
 }
 
 const DEFAULT_MESSAGE = 'Execute this directive.'
@@ -102,7 +104,7 @@ async function planFor({ services, context }: Spawner, call: SpawnCall): Promise
 }
 
 function requestOf(
-  { services, context }: Spawner,
+  { services, context, options = {} }: Spawner,
   call: SpawnCall,
   chosen: { readonly threadId: string; readonly harness: string; readonly plan: SpawnPlan },
 ): SpawnRequest {
@@ -120,7 +122,7 @@ function requestOf(
     maxSpawns: cost.max_spawns ?? null,
     maxDepth: cost.max_depth ?? null,
     guarantee,
-    options: {},
+    options,
     costBudget: { ...cost, model: target.model, provider: target.provider, model_tool: target.tool },
     // Permission tags and grants are plain data; their interfaces only lack an index signature.
     permissionContext: { declared: directive.permissions ?? [], grants } as unknown as JsonObject,

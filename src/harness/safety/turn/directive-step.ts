@@ -4,11 +4,13 @@ import { KiwiError, toEnvelope } from '../../../kernel/errors.ts'
 import type { ErrorBody } from '../../../kernel/errors.ts'
 import type { DirectiveDefinition } from '../../../kernel/items/item.ts'
 import type { Commit, TurnContext } from '../../../threads/engine.ts'
+import { isHookThread } from '../hooks/hook-thread.ts'
 import { contextLimit } from '../limits/context.ts'
 import { firstMessage, stored } from './messages.ts'
 import { contextWindowOf } from '../model/prices.ts'
 import type { HarnessServices } from '../services.ts'
-import { errorFromBody, findDirective } from '../spawning/spawn-plan.ts'
+import { findDirective } from '../spawning/find-directive.ts'
+import { errorFromBody } from '../spawning/spawn-plan.ts'
 import { grantsOf } from '../spawning/spawn-permission.ts'
 import type { Prepared } from './state.ts'
 
@@ -63,7 +65,7 @@ async function loadDirective(
     limits,
     target,
     contextLimit: contextLimit(limits, contextWindowOf(target)),
-    ...(directive.hooks.length === 0 ? {} : { hooks: directive.hooks }),
+    ...hooksOf(ctx, directive, token),
     ...(directive.checks.length === 0 ? {} : { checks: directive.checks }),
     ...(directive.outputsSchema === null ? {} : { outputsSchema: directive.outputsSchema }),
   }
@@ -78,6 +80,13 @@ async function loadDirective(
       ],
     },
   }
+}
+
+/** The hooks of a thread, with what only they need of the directive. A thread that runs as a hook has none: its events are its own. */
+function hooksOf({ start }: TurnContext, directive: DirectiveDefinition, { grants }: TokenClaims): Partial<Prepared> {
+  const { hooks } = directive
+  if (hooks.length === 0 || isHookThread(start)) return {}
+  return { hooks, granted: Object.keys(grants.capabilities), inputDefaults: defaultsOf(directive) }
 }
 
 /** What the thread may do from now on. A repeated step mints again: the newest token counts, and it grants the same. */
@@ -111,10 +120,11 @@ function statusOf(directive: DirectiveDefinition, { target }: Prepared, agentsSh
 }
 
 function withDefaults(directive: DirectiveDefinition, inputs: JsonObject): JsonObject {
-  const defaults = directive.inputs.flatMap((input) =>
-    input.default === undefined ? [] : [[input.name, input.default] as const],
-  )
-  return { ...Object.fromEntries(defaults), ...inputs }
+  return { ...defaultsOf(directive), ...inputs }
+}
+
+function defaultsOf({ inputs }: DirectiveDefinition): JsonObject {
+  return Object.fromEntries(inputs.flatMap(({ name, default: value }) => (value === undefined ? [] : [[name, value] as const])))
 }
 
 function contentOf(message: ReturnType<typeof firstMessage>): string {

@@ -12,6 +12,10 @@ export interface Prepared {
   readonly contextLimit: number | null
   /** Absent where the directive has none, and in states of earlier versions. */
   readonly hooks?: readonly DirectiveHook[]
+  /** Ids of the capabilities that the thread was granted; only where there are hooks. */
+  readonly granted?: readonly string[]
+  /** Of the directive's inputs; only where there are hooks. */
+  readonly inputDefaults?: JsonObject
   readonly checks?: readonly SuccessCheck[]
   readonly outputsSchema?: JsonObject
 }
