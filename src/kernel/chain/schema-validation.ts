@@ -1,4 +1,7 @@
+import { createRequire } from 'node:module'
+import type * as Draft7 from 'ajv'
 import type { ErrorObject, ValidateFunction } from 'ajv'
+import type * as Draft2020 from 'ajv/dist/2020.js'
 import type { Json, JsonObject } from '../../json.ts'
 import type { ValidationError } from '../errors.ts'
 
@@ -14,6 +17,7 @@ export interface SchemaValidation {
 
 interface Compiler {
   compile(schema: object): ValidateFunction
+  removeSchema(schema: object): unknown
 }
 
 interface Compilers {
@@ -22,6 +26,7 @@ interface Compilers {
 }
 
 const MAX_ERRORS = 20
+const MAX_FAULT_CHARACTERS = 200
 const MAX_VALUE_CHARS = 120
 const OPTIONS = {
   allErrors: true,
@@ -41,9 +46,7 @@ export function createSchemaValidation(): SchemaValidation {
     const known = compiled.get(schema)
     if (known !== undefined) return known
     compilers ??= loadCompilers()
-    const { current, draft7 } = await compilers
-    const draft = schema['$schema']
-    const validate = (typeof draft === 'string' && draft.includes('draft-0') ? draft7 : current).compile(schema)
+    const validate = compile(schema, await compilers)
     compiled.set(schema, validate)
     return validate
   }
@@ -59,6 +62,45 @@ export function createSchemaValidation(): SchemaValidation {
 
 async function loadCompilers(): Promise<Compilers> {
   const [{ Ajv2020 }, { Ajv }] = await Promise.all([import('ajv/dist/2020.js'), import('ajv')])
+  return { current: new Ajv2020(OPTIONS), draft7: new Ajv(OPTIONS) }
+}
+
+function compile(schema: JsonObject, { current, draft7 }: Compilers): ValidateFunction {
+  // Its validator would answer later, which reads as yes now.
+  if (schema['$async'] !== undefined) throw new Error('`$async` is not supported')
+  return isDraft7(schema) ? draft7.compile(schema) : current.compile(schema)
+}
+
+function isDraft7(schema: JsonObject): boolean {
+  const draft = schema['$schema']
+  return typeof draft === 'string' && draft.includes('draft-0')
+}
+
+/** Why a schema cannot be used, shortly; null when it can. Keeps nothing of the schema. */
+export function schemaFault(schema: JsonObject): string | null {
+  faultFinders ??= requireCompilers()
+  const { current, draft7 } = faultFinders
+  try {
+    compile(schema, faultFinders)
+    return null
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error)
+    return message.length > MAX_FAULT_CHARACTERS ? `${message.slice(0, MAX_FAULT_CHARACTERS)}…` : message
+  } finally {
+    // Removing a schema that calls itself like one of the library's own would remove that.
+    if (schema['$id'] !== undefined) faultFinders = null
+    else for (const compiler of [current, draft7]) compiler.removeSchema(schema)
+  }
+}
+
+let faultFinders: Compilers | null = null
+
+/** Files are parsed at once, without waiting; few of them hold a schema, so the library is not loaded for the others. */
+function requireCompilers(): Compilers {
+  const require = createRequire(import.meta.url)
+  // What a package exports has no type when it is loaded without `import`.
+  const { Ajv2020 } = require('ajv/dist/2020.js') as typeof Draft2020
+  const { Ajv } = require('ajv') as typeof Draft7
   return { current: new Ajv2020(OPTIONS), draft7: new Ajv(OPTIONS) }
 }
 

@@ -1,8 +1,9 @@
-import type { Json } from '../../json.ts'
+import type { Json, JsonObject } from '../../json.ts'
 import { childTags, lineText } from './directive-reader.ts'
 import type { DirectiveReader } from './directive-reader.ts'
+import { readSchema } from './directive-schema.ts'
 import type { XmlTag } from './directive-xml.ts'
-import type { DirectiveInput } from './item.ts'
+import type { DirectiveDefinition, DirectiveInput } from './item.ts'
 import { PARAMETER_NAME } from './names.ts'
 import { suggestName } from './nearest-name.ts'
 import { VALUE_TYPES, hasType } from './parameter-schema.ts'
@@ -27,12 +28,25 @@ export function readInputs(inputs: XmlTag | null, reader: DirectiveReader): read
   return [...known.values()]
 }
 
-/** The children of `<outputs>`: `<output name="…">`, or a tag that is named like the output. */
-export function readOutputs(outputs: XmlTag | null, reader: DirectiveReader): readonly DirectiveInput[] {
-  if (outputs === null) return []
-  return childTags(outputs).map((tag) =>
-    readInput(tag, tag.attributes['name'] ?? (tag.name === 'output' ? '' : tag.name), reader),
-  )
+/** The children of `<outputs>`: `<output name="…">`, a tag that is named like the output, and one `<schema>` of the result. */
+export function readOutputs(
+  section: XmlTag | null,
+  reader: DirectiveReader,
+): Pick<DirectiveDefinition, 'outputs' | 'outputsSchema'> {
+  if (section === null) return { outputs: [], outputsSchema: null }
+  const outputs = childTags(section)
+    .filter((tag) => tag.name !== 'schema')
+    .map((tag) => readInput(tag, tag.attributes['name'] ?? (tag.name === 'output' ? '' : tag.name), reader))
+  const schema = reader.child(section, 'schema')
+  return { outputs, outputsSchema: schema === null ? null : readOutputsSchema(schema, reader) }
+}
+
+function readOutputsSchema(tag: XmlTag, reader: DirectiveReader): JsonObject | null {
+  reader.onlyAttributes(tag, [])
+  const schema = readSchema(tag, reader)
+  if (schema === null || schema['type'] === 'object') return schema
+  reader.problem(tag, 'the schema of the outputs must describe an object', 'Add `"type": "object"`.')
+  return null
 }
 
 function readInput(tag: XmlTag, name: string, reader: DirectiveReader): DirectiveInput {

@@ -1,9 +1,10 @@
+import { readCriteria } from './directive-checks.ts'
 import { readCost } from './directive-cost.ts'
 import { findDirectiveFence } from './directive-fence.ts'
 import { directiveGaps } from './directive-gaps.ts'
 import { readHooks } from './directive-hooks.ts'
 import { readInputs, readOutputs } from './directive-inputs.ts'
-import { blockText, childTags, createDirectiveReader, lineText, rawText } from './directive-reader.ts'
+import { blockText, childTags, createDirectiveReader, lineText } from './directive-reader.ts'
 import type { DirectiveReader } from './directive-reader.ts'
 import { readXml } from './directive-xml.ts'
 import type { XmlTag } from './directive-xml.ts'
@@ -67,10 +68,8 @@ function readDirective(root: XmlTag, id: string, reader: DirectiveReader): Direc
     context: context === null ? '' : sectionText(context),
     inputs: readInputs(reader.child(root, 'inputs'), reader),
     steps: readSteps(root, reader),
-    successCriteria: readCriteria(reader.child(root, 'success_criteria')),
-    outputs: readOutputs(reader.child(root, 'outputs'), reader),
-    checks: [],
-    outputsSchema: null,
+    ...readCriteria(reader.child(root, 'success_criteria'), reader),
+    ...readOutputs(reader.child(root, 'outputs'), reader),
   }
 }
 
@@ -159,14 +158,6 @@ function readSteps(root: XmlTag, reader: DirectiveReader): readonly DirectiveSte
     steps.push({ name, text: sectionText(tag) })
   }
   return steps
-}
-
-function readCriteria(section: XmlTag | null): readonly string[] {
-  if (section === null) return []
-  const tags = childTags(section)
-  if (tags.length > 0) return tags.map(lineText).filter((text) => text !== '')
-  const lines = rawText(section).split('\n')
-  return lines.map((line) => line.replace(/^\s*[-*]\s+/, '').trim()).filter((line) => line !== '')
 }
 
 /**
