@@ -19,7 +19,9 @@ const COST_FIELDS: ReadonlyMap<string, ValueKind> = new Map([
   ['max_duration_seconds', 'seconds'],
   ['max_tool_calls', 'count'],
   ['max_spawns', 'count'],
+  ['max_live_spawns', 'count'],
   ['max_depth', 'count'],
+  ['max_handoffs', 'count'],
 ])
 /** The short form and what each of its fields means. */
 const LIMIT_FIELDS: ReadonlyMap<string, string> = new Map([

@@ -22,6 +22,7 @@ Some words for people.
     <on_context_full>handoff</on_context_full>
     <max_duration_seconds>90.5</max_duration_seconds>
     <max_spawns>0</max_spawns>
+    <max_live_spawns>4</max_live_spawns><max_handoffs>2</max_handoffs>
   </cost>
   <permissions>
     <read resource="filesystem" path="src/**"/>
@@ -85,6 +86,8 @@ test('limits may be attributes and elements of one cost', () => {
     max_cost_usd: 0.25,
     max_duration_seconds: 90.5,
     max_spawns: 0,
+    max_live_spawns: 4,
+    max_handoffs: 2,
   })
 })
 
@@ -95,10 +98,10 @@ test('permissions are kept as trees with their lines', () => {
     attributes: { resource: 'filesystem', path: 'src/**' },
     children: [],
     text: '',
-    line: 21,
+    line: 22,
   })
   assert.equal(permissions?.[1]?.children[0]?.text, 'quality')
-  assert.equal(permissions?.[1]?.children[0]?.line, 22)
+  assert.equal(permissions?.[1]?.children[0]?.line, 23)
 })
 
 test('the text of a step keeps its lines and its structure, and a less-than sign before a digit, a blank or an equals sign', () => {
@@ -163,6 +166,7 @@ test('both forms of the limits at once, a limit twice and an unknown limit are r
 test('numbers that are negative, not finite, not whole or no numbers are refused with their line', () => {
   const cost = (name: string, value: string) =>
     withCost(`<cost max_turns="1" on_exceeded="stop">\n<${name}>${value}</${name}></cost>`)
+  for (const name of ['max_live_spawns', 'max_handoffs']) assertRefused(cost(name, '1.5'), 8, /must be a whole number/)
   for (const value of ['-1', '1.5', 'NaN', 'Infinity', '1e3', '0x10', '', 'ten', '99999999999999999999']) {
     assertRefused(cost('max_input_tokens', value), 8, /`max_input_tokens` must be a whole number/)
   }
