@@ -23,6 +23,8 @@ export interface CallPlan {
   readonly inherited: readonly InheritedRequires[]
   /** What the primitive requires of its rendered configuration; empty for one called directly, whose parameters are its configuration. */
   readonly primitiveRequires: readonly Requirement[]
+  /** What is asked for last of all, when the rest is granted: that somebody agreed to the call, where a link wants that. */
+  readonly approval: readonly Requirement[]
   /** What all links require together. */
   readonly chainRequires: readonly Requirement[]
   /**
@@ -64,6 +66,7 @@ export function planCall(chain: Chain): CallPlan {
     ),
     inherited: links.flatMap(({ inherited }) => inherited ?? []),
     primitiveRequires: chain.primitive.tool.requires,
+    approval: approvalOf(chain),
     chainRequires: unionOfRequirements(chain.links.map(requirementsOf)),
     fixedDestinations: chain.links.some(({ tool }) => tool.toolType === 'mcp_tool') ? null : compileFixedDestinations(config),
     streams: streamsInto(chain),
@@ -82,12 +85,22 @@ function planDirect(chain: Chain): CallPlan {
     requires,
     inherited: [],
     primitiveRequires: [],
+    approval: approvalOf(chain),
     chainRequires: requires,
     fixedDestinations: null,
     streams: streamsInto(chain),
     wrapped: null,
     isOptional: () => false,
   }
+}
+
+/** A person agrees to a call of the tool that was named, whichever link of its chain is marked. */
+export function approvalRequired(leafId: string): readonly Requirement[] {
+  return [{ cap: 'tool.approved', scope: { id: leafId } }]
+}
+
+function approvalOf({ leaf, links }: Chain): readonly Requirement[] {
+  return links.some(({ tool }) => tool.approval === 'required') ? approvalRequired(leaf.id) : []
 }
 
 /** Each requirement once, in the order of the first that names it. */

@@ -15,13 +15,13 @@ import type { Item, Requirement } from '../items/item.ts'
 import { TemplateError } from '../template/placeholder.ts'
 import type { TemplateScope } from '../template/template.ts'
 import { askForPart, type CallPart, sinkGrant } from './call-permission.ts'
-import { type CallPlan, configError, planCall, unionOfRequirements } from './call-plan.ts'
+import { approvalRequired, type CallPlan, configError, planCall, unionOfRequirements } from './call-plan.ts'
 import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
 import { inheritedParameters } from './inherited-requires.ts'
 import type { ExecutionContext, Primitive, PrimitiveCall, PrimitiveOutcome } from './primitive.ts'
 import { type Chain, type Link, resolveChain } from './resolve-chain.ts'
 import { createSchemaValidation, withDefaults, type SchemaValidation } from './schema-validation.ts'
-import { closeSinks, destinationsOf, makeSinks, sinkCalls, type SinkScope } from './sinks.ts'
+import { closeSinks, destinationsOf, makeSinks, type SinkCall, sinkCalls, type SinkScope } from './sinks.ts'
 import type { TrustedItems } from './trusted-items.ts'
 
 export interface ExecutorOptions {
@@ -50,6 +50,7 @@ interface ReadyCall extends Pick<PreparedCall, 'isFixed'> {
   /** Everything beside the tool itself that is asked for on its own. */
   readonly parts: readonly CallPart[]
   readonly sinkRequires: readonly (readonly Requirement[])[]
+  readonly approval: readonly Requirement[]
 }
 
 /** Far more than a project has tools. */
@@ -71,8 +72,11 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
     let grant = await askForPart(authorize, { item: chain.leaf.verified.item, requires: plan.requires, parameters: own }, reach)
     // What is wrong with its configuration is told only to those who may execute the tool.
     if (readied.kind === 'failed') throw readied.error
-    const { call, parts, isFixed } = readied.ready
+    const { call, parts, isFixed, approval } = readied.ready
     for (const part of parts) grant = await askForPart(authorize, part, reach)
+    // Last, so that nobody is asked to agree to what could not be done anyway.
+    if (approval.length > 0 && context.__check_only !== true)
+      grant = await askForPart(authorize, { item: chain.leaf.verified.item, requires: approval, parameters: own }, reach)
     return { call: { ...call, context: grant === undefined ? context : { ...context, __grant: grant } }, isFixed }
   }
 
@@ -106,6 +110,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
       isFixed,
       parts: [...parts.filter(({ requires }) => requires.length > 0), ...sinks],
       sinkRequires: sinks.map(({ requires }) => requires),
+      approval: sinks.some(({ approval }) => approval === 'required') ? approvalRequired(chain.leaf.id) : plan.approval,
     }
   }
 
@@ -122,6 +127,7 @@ export function createExecutor({ items, primitives, env, authorize }: ExecutorOp
         const primitive = primitives.find(({ id }) => id === plan.chain.primitive.id)
         if (primitive === undefined) throw missingPrimitive(plan.chain)
         const prepared = await prepare(plan, given, context)
+        if (context.__check_only === true) return { success: true, item_type: 'tool', item_id: toolId, checked: true }
         if (plan.streams && prepared.call.config['mode'] === 'stream') {
           sinks = [...(await sinksOf({ items, openSink, authorize }, plan.chain, prepared)), ...sinks]
           taken = true
@@ -202,16 +208,18 @@ function fixedDestinationsOf({ fixedDestinations }: CallPlan, env: TemplateScope
   return (destination) => texts.has(JSON.stringify(destination))
 }
 
+type ShapedSink = CallPart & Pick<SinkCall, 'approval'>
+
 /** The sinks that are the caller's doing, each as a call of its tool. */
 async function shapedSinks(
   items: TrustedItems,
   { chain, streams }: CallPlan,
   { config, isFixed }: { readonly config: JsonObject; readonly isFixed: SinkScope['isFixed'] },
-): Promise<readonly CallPart[]> {
+): Promise<readonly ShapedSink[]> {
   if (!streams || config['mode'] !== 'stream') return []
   try {
     const calls = await sinkCalls(items, config, isFixed)
-    return calls.map(({ item, requires, options }) => ({ item, requires, parameters: options }))
+    return calls.map(({ item, requires, approval, options }) => ({ item, requires, approval, parameters: options }))
   } catch (error) {
     throw error instanceof KiwiError ? destinationError(chain, error) : error
   }

@@ -15,6 +15,8 @@ export interface ExecutionContext {
   /** Put before every sink that the tool's file names. */
   readonly __wrap_sink?: (sink: Sink) => Sink
   readonly __auth?: unknown
+  /** Everything is checked and asked for, but for the approval of a person; nothing is made, and nothing runs. */
+  readonly __check_only?: boolean
   /** What the call may touch, as `authorize` answered; primitives obey it. */
   readonly __grant?: Grant
   /** Where the user space lies below the project, relative; set by the kernel, and only when it does. File tools keep out of it. */

@@ -67,6 +67,7 @@ export interface SinkScope {
 export interface SinkCall {
   readonly item: Item
   readonly requires: readonly Requirement[]
+  readonly approval: ToolDefinition['approval']
   /** What the sink is made with. */
   readonly options: JsonObject
 }
@@ -94,8 +95,8 @@ export async function sinkCalls(
   return calls
 }
 
-function callOf({ requires }: ToolDefinition, { item }: VerifiedItem, destination: JsonObject): SinkCall {
-  return { item, requires, options: sinkOptions(destination) }
+function callOf({ requires, approval }: ToolDefinition, { item }: VerifiedItem, destination: JsonObject): SinkCall {
+  return { item, requires, approval, options: sinkOptions(destination) }
 }
 
 /** The destination's own fields and, over them, those of its `config`. */

@@ -121,7 +121,27 @@ export async function signBytes(
   kind: SignedKind,
   options: { readonly nowMs: number; readonly subject: SignedSubject; readonly keys: Pick<SigningKeys, 'sign'> },
 ): Promise<Buffer> {
-  const buffer = asBuffer(bytes)
+  const { subject, keys } = options
+  const { head, tail, lineEnd } = withoutSignature(asBuffer(bytes), kind)
+  const sha256 = contentHash([head, tail], subject.imports)
+  const signedAt = timestamp(options.nowMs)
+  const { keyId, signature } = await keys.sign(signedMessage(subject, { signedAt, sha256 }))
+  const { open, close } = COMMENT[kind]
+  const line = `${open}${MARKER}${signedAt}:${sha256}:${keyId}:${signature}${close}${lineEnd}`
+  return Buffer.concat([head, Buffer.from(line), tail])
+}
+
+/** The hash that a signature of these bytes would be over. @throws {KiwiError} as `signBytes`. */
+export function hashToSign(bytes: Uint8Array, kind: SignedKind, { imports }: Pick<SignedSubject, 'imports'>): string {
+  const { head, tail } = withoutSignature(asBuffer(bytes), kind)
+  return contentHash([head, tail], imports)
+}
+
+/** What stands before and behind the place of the signature line. */
+function withoutSignature(
+  buffer: Buffer,
+  kind: SignedKind,
+): { readonly head: Buffer; readonly tail: Buffer; readonly lineEnd: string } {
   const place = signaturePlace(buffer, kind)
   let end = place
   for (const line of signatureLines(buffer, kind)) {
@@ -129,17 +149,9 @@ export async function signBytes(
     end = line.end
   }
   const lineEnd = lineEndOf(buffer)
-  let head = buffer.subarray(0, place)
-  if (head.length > 0 && !startsWithMark(head, head.length) && head.at(-1) !== LINE_FEED)
-    head = Buffer.concat([head, Buffer.from(lineEnd)])
-  const tail = buffer.subarray(end)
-  const { subject, keys } = options
-  const sha256 = contentHash([head, tail], subject.imports)
-  const signedAt = timestamp(options.nowMs)
-  const { keyId, signature } = await keys.sign(signedMessage(subject, { signedAt, sha256 }))
-  const { open, close } = COMMENT[kind]
-  const line = `${open}${MARKER}${signedAt}:${sha256}:${keyId}:${signature}${close}${lineEnd}`
-  return Buffer.concat([head, Buffer.from(line), tail])
+  const head = buffer.subarray(0, place)
+  const isOpen = head.length > 0 && !startsWithMark(head, head.length) && head.at(-1) !== LINE_FEED
+  return { head: isOpen ? Buffer.concat([head, Buffer.from(lineEnd)]) : head, tail: buffer.subarray(end), lineEnd }
 }
 
 /** S4, without the purpose, which the key adds. Only a category could hold a line feed, and all around it is of known form. */

@@ -36,7 +36,8 @@ export interface ToolDefinition {
   readonly retry: JsonObject | null
   readonly effect: Effect
   readonly loop: JsonObject | null
-  readonly approval: Json
+  /** `required`: somebody must agree to each call that a thread makes. */
+  readonly approval: 'required' | null
   /** JSON Schema of the primitive's merged configuration; only primitives have one. */
   readonly configSchema: JsonObject | null
   /** Exact versions a runtime tool needs, by package name. */

@@ -29,7 +29,7 @@ export function readCommonFields(fields: JsonObject, reader: FieldReader, execut
     requires: readRequires(fields, reader),
     effect: reader.choice<Effect>(fields, ['effect'], ['pure', 'idempotent', 'once']) ?? 'once',
     loop: reader.map(fields, ['loop']),
-    approval: fields['approval'] ?? null,
+    approval: reader.choice(fields, ['approval'], ['required', 'none']) === 'required' ? 'required' : null,
   }
 }
 

@@ -78,7 +78,8 @@ export const META_TOOLS: readonly MetaToolDescription[] = [
         source: { type: 'string', enum: ['project', 'user', 'all'], description: 'Space of the file.' },
         parameters: {
           type: 'object',
-          description: '{"draft": true} signs a directive that lacks cost, permissions, model or version.',
+          description:
+            '{"draft": true} signs a directive that lacks cost, permissions, model or version; {"sha256": "…"} only content of that hash.',
         },
         project_path: PROJECT_PATH,
       },

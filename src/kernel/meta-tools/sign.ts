@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Authorize, MetaToolRequest, SigningKeys } from '../contract.ts'
+import type { JsonObject } from '../../json.ts'
 import { KiwiError } from '../errors.ts'
 import { describeProblems, findItem } from '../chain/trusted-items.ts'
-import { checkIntegrity, signBytes, signedKindOf } from '../integrity/signature.ts'
+import { checkIntegrity, hashToSign, signBytes, signedKindOf } from '../integrity/signature.ts'
 import { directiveGaps } from '../items/directive-gaps.ts'
 import type { ItemStore } from '../items/item-store.ts'
 import type { Item } from '../items/item.ts'
-import { assertPermitted, invalidRequest, type MetaTool, onlyFlag, requiredItem } from './request.ts'
+import { assertPermitted, invalidRequest, type MetaTool, requiredItem } from './request.ts'
 
 export interface SignOptions {
   /** Gives what a review rejects as unavailable. */
@@ -19,11 +20,15 @@ export interface SignOptions {
   readonly now: () => number
 }
 
-/** Validates an item and writes its signature line by the user's own key, so that it may run from now on, as it is. */
+/**
+ * Validates an item and writes its signature line by the user's own key, so that it may run from now on, as it is. With `sha256` among the
+ * parameters only content of that hash is signed (ITEM_CHANGED); with `__check_only` in the context nothing is, and the answer says what
+ * would have been.
+ */
 export function createSign({ store, authorize, keys, now }: SignOptions): MetaTool {
   return async (request: MetaToolRequest, context) => {
     const { type, id } = requiredItem('sign', request)
-    const draft = onlyFlag('sign', request.parameters, 'draft')
+    const { draft, sha256 } = readParameters(request.parameters ?? {})
     const found = await findItem(store, type, id, request.source ?? 'all')
     await assertPermitted(authorize, {
       verb: 'sign',
@@ -42,15 +47,16 @@ export function createSign({ store, authorize, keys, now }: SignOptions): MetaTo
     const kind = signedKindOf(item.path)
     if (kind === null) throw invalidRequest(`A file of this kind cannot be signed: ${item.file}`)
     const subject = { type, category: item.category, id: item.id, imports }
+    const content = hashToSign(bytes, kind, subject)
+    if (sha256 !== null && content !== sha256) throw changedSince(item, { expected: sha256, actual: content })
+    const facts = { success: true, item_type: type, item_id: id, file: item.file } as const
+    if (context.__check_only === true) return { ...facts, checked: true, sha256: content }
     const signed = await signBytes(bytes, kind, { nowMs: now(), subject, keys })
     await replaceFile(item, { expected: bytes, bytes: signed })
     const integrity = checkIntegrity(signed, kind, subject)
     if (integrity.kind !== 'signed') throw new KiwiError('INTERNAL', `The signature written to ${item.file} does not hold.`)
     return {
-      success: true,
-      item_type: type,
-      item_id: id,
-      file: item.file,
+      ...facts,
       signed_at: integrity.signedAt,
       sha256: integrity.sha256,
       key_id: integrity.keyId,
@@ -58,6 +64,27 @@ export function createSign({ store, authorize, keys, now }: SignOptions): MetaTo
       warnings: describeProblems(item.warnings),
     }
   }
+}
+
+interface SignParameters {
+  readonly draft: boolean
+  readonly sha256: string | null
+}
+
+function readParameters({ draft = false, sha256 = null, ...others }: JsonObject): SignParameters {
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) throw invalidRequest(`sign takes only the parameters draft and sha256; got \`${unknown}\``)
+  if (typeof draft !== 'boolean') throw invalidRequest('sign takes the parameter draft, true or false')
+  if (sha256 !== null && (typeof sha256 !== 'string' || !/^[0-9a-f]{64}$/.test(sha256)))
+    throw invalidRequest('`sha256` of sign is a hash of 64 hexadecimal digits in lower case')
+  return { draft, sha256 }
+}
+
+function changedSince({ file }: Item, { expected, actual }: { readonly expected: string; readonly actual: string }): KiwiError {
+  return new KiwiError('ITEM_CHANGED', `${file} is not signed: it is no longer what was to be signed.`, {
+    facts: { expected, actual },
+    suggestion: 'Read it as it is now, then sign that.',
+  })
 }
 
 function assertSignable({ type, id, state, file }: Item, draft: boolean): void {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { ParsedFile } from '../../../src/kernel/items/parsed-file.ts'
 import { toolYaml } from './item-spaces.ts'
 import { assertRefused, parseText, parseTool } from './parse.ts'
 
@@ -19,7 +20,7 @@ requires: [net.http, {cap: fs.write, scope: {path: "{path}"}}]
 retry: {max_attempts: 3}
 effect: pure
 loop: {poll: true}
-approval: {ask: always}
+approval: required
 `,
   )
   assert.equal(tool.toolId, 'fetch_page')
@@ -29,7 +30,7 @@ approval: {ask: always}
   assert.deepEqual(tool.retry, { max_attempts: 3 })
   assert.equal(tool.effect, 'pure')
   assert.deepEqual(tool.loop, { poll: true })
-  assert.deepEqual(tool.approval, { ask: 'always' })
+  assert.equal(tool.approval, 'required')
   assert.deepEqual(tool.inputSchema, {
     type: 'object',
     properties: {
@@ -45,6 +46,20 @@ test('a tool without the optional fields has their defaults', () => {
   const tool = parseTool('small.yaml', toolYaml('small'))
   assert.deepEqual([tool.effect, tool.inputSchema, tool.retry, tool.loop, tool.approval], ['once', null, null, null, null])
   assert.deepEqual([tool.requires, tool.config, tool.module], [[], {}, false])
+})
+
+test('approval is required, or none, which is the same as saying nothing', () => {
+  const approvalOf = (written: string): ParsedFile => parseText('tool', 'small.yaml', toolYaml('small', `approval: ${written}\n`))
+  for (const written of ['none', 'null', '']) {
+    const { definition } = approvalOf(written)
+    assert(definition?.kind === 'tool')
+    assert.equal(definition.approval, null)
+  }
+  for (const written of ['always', 'true', 'false', '{ask: always}', 'Required', '[required]']) {
+    const parsed = approvalOf(written)
+    assertRefused(parsed, 6, /`approval` must be `required` or `none`, got/)
+    assert.equal(parsed.problems[0]?.fix, 'Write `required` or `none`.')
+  }
 })
 
 test('retry is taken from the configuration when the top level has none', () => {

@@ -244,7 +244,11 @@ const WRONG: readonly (readonly ['search' | 'load' | 'execute' | 'sign' | 'help'
     ['execute', { item_type: 'tool', item_id: 'x', parameters: [] }, /`parameters` must be an object/],
     ['execute', { item_type: 'tool', item_id: 'x', project_path: '/elsewhere' }, /another project/],
     ['execute', { item_type: 'tool', item_id: 'x', unknown: 1 }, /`unknown` is not taken/],
-    ['sign', { item_type: 'tool', item_id: 'read_file', parameters: { force: true } }, /takes only the parameter draft/],
+    [
+      'sign',
+      { item_type: 'tool', item_id: 'read_file', parameters: { force: true } },
+      /takes only the parameters draft and sha256/,
+    ],
     ['help', { topic: 'nothing' }, /no help topic/],
   ]
 for (const [verb, request, message] of WRONG) {
