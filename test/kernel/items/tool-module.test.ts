@@ -14,7 +14,7 @@ export const __description__ = 'Counts words'
 export const __requires__ = ['fs.read', { cap: 'fs.write', scope: { path: '{path}' } }] satisfies unknown[]
 export const __effect__ = 'pure'
 export const __loop__ = { poll: true }
-export const __approval__ = null
+export const __approval__ = 'required'
 export const PARAMETERS = { type: 'object', properties: { 'max-size': { type: 'integer', minimum: -1, default: 2.5 } } }
 export const DEPENDENCIES = { ws: '8.23.0', '@scope/name': '1.0.0-beta.1' }
 export default async (params: { path: string }) => params.path
@@ -23,6 +23,7 @@ export default async (params: { path: string }) => params.path
   assert.equal(tool.module, true)
   assert.equal(tool.executorId, 'node')
   assert.equal(tool.effect, 'pure')
+  assert.equal(tool.approval, 'required')
   assert.deepEqual(tool.requires, ['fs.read', { cap: 'fs.write', scope: { path: '{path}' } }])
   assert.deepEqual(tool.inputSchema, {
     type: 'object',
@@ -53,6 +54,15 @@ test('a constant that is no literal is refused with its name, place and what was
 test('the column of a value that is no literal is the place of the value', () => {
   const { problems } = parseText('tool', 'a.ts', toolModule('export const __effect__ = run()'))
   assert.equal(problems[0]?.column, 27)
+})
+
+test('approval is required, or none, which is the same as saying nothing', () => {
+  for (const written of ["'none'", 'null'])
+    assert.equal(parseTool('a.ts', toolModule(`export const __approval__ = ${written}`)).approval, null)
+  for (const written of ["'always'", 'true', "{ ask: 'always' }"]) {
+    const parsed = parseText('tool', 'a.ts', toolModule(`export const __approval__ = ${written}`))
+    assertRefused(parsed, 5, /`__approval__` must be `required` or `none`, got/)
+  }
 })
 
 test('a metadata constant must be declared with const', () => {
