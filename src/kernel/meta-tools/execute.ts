@@ -94,7 +94,7 @@ function directiveAsData(
   definition: DirectiveDefinition,
   values: JsonObject,
 ): { readonly success: true } & Readonly<Record<string, unknown>> {
-  const { name, description, version, steps, inputs, permissions, cost, context, successCriteria, outputs } = definition
+  const { name, description, version, steps, inputs, permissions, cost, context, successCriteria } = definition
   const gaps = directiveGaps(definition)
   const canSpawn = gaps.length === 0
   const message = canSpawn
@@ -115,7 +115,8 @@ function directiveAsData(
       permissions: permissions ?? [],
       cost,
       success_criteria: successCriteria,
-      outputs,
+      outputs: definition.outputs,
+      ...(definition.outputsSchema === null ? {} : { outputs_schema: definition.outputsSchema }),
     },
     can_spawn_thread: canSpawn,
     message,

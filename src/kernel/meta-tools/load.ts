@@ -6,7 +6,7 @@ import type { Authorize, MetaToolRequest, SigningKeys } from '../contract.ts'
 import { KiwiError } from '../errors.ts'
 import { describeProblems, findItem, trustIn } from '../chain/trusted-items.ts'
 import type { ItemStore, VerifiedItem } from '../items/item-store.ts'
-import type { Definition, Item, ItemType, Space } from '../items/item.ts'
+import type { Definition, DirectiveHook, Item, ItemType, Space } from '../items/item.ts'
 import { isProtectedSystemItem } from '../items/shadowing.ts'
 import { assertPermitted, invalidRequest, type MetaTool, onlyFlag, permissionMark, requiredItem } from './request.ts'
 
@@ -95,7 +95,13 @@ function shownDefinition(definition: Definition): unknown {
     const { content: _shownAsText, ...rest } = definition
     return rest
   }
-  return JSON.stringify(definition).length > MAX_TEXT_BYTES ? null : definition
+  const shown = definition.kind === 'directive' ? { ...definition, hooks: definition.hooks.map(shownHook) } : definition
+  return JSON.stringify(shown).length > MAX_TEXT_BYTES ? null : shown
+}
+
+/** With its condition as written, not as parsed. */
+function shownHook({ source, directive, inputs, line }: DirectiveHook): unknown {
+  return { when: source, directive, inputs, line }
 }
 
 interface Copy {
