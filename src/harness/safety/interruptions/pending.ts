@@ -1,9 +1,13 @@
 import { hearHook } from '../hooks/hear-hook.ts'
+import type { HookOutcome } from '../hooks/start-hook.ts'
+import { note } from '../turn/messages.ts'
 import type { Interruption, Scene } from '../turn/scene.ts'
 import { waitFor } from '../turn/turn-draft.ts'
 import type { Answer, Pending, Settled } from './contract.ts'
 import { afterHook, settle } from './interrupt.ts'
 import { ANSWER_GRACE_MS } from './question.ts'
+
+const NOTE_TIMEOUT_MS = 60_000
 
 /** Looks whether what the thread waits for has come, and goes on accordingly. A thread that waits for nothing goes on. */
 export async function resolvePending(scene: Scene): Promise<Interruption> {
@@ -13,18 +17,34 @@ export async function resolvePending(scene: Scene): Promise<Interruption> {
     case 'question':
       return answered(scene, pending)
     case 'hook':
-      return afterHook(scene, await hearHook(scene, pending))
+      return heard(scene, await hearHook(scene, pending))
   }
 }
 
-function answered(scene: Scene, pending: Extract<Pending, { kind: 'question' }>): Interruption {
+async function heard(scene: Scene, outcome: HookOutcome): Promise<Interruption> {
+  if (outcome.kind === 'waits' || outcome.consequence.kind !== 'go_on') return afterHook(scene, outcome)
+  return settleNow({ ...scene, data: outcome.data }, outcome.consequence)
+}
+
+/** Like `settle`, in time for the model call of this very turn: what a turn records comes behind its answer. */
+async function settleNow(scene: Scene, settled: Settled): Promise<Interruption> {
+  if (settled.kind === 'end' || settled.note === null) return settle(scene, settled)
+  const messages = [note(settled.note)]
+  await scene.ctx.step('pending-note', { effect: 'pure', timeoutMs: NOTE_TIMEOUT_MS }, async () => ({
+    value: null,
+    commit: { messages },
+  }))
+  return { kind: 'go_on', data: scene.data }
+}
+
+async function answered(scene: Scene, pending: Extract<Pending, { kind: 'question' }>): Promise<Interruption> {
   const { ctx, data } = scene
   const { [pending.approvalId]: answer, ...others } = data.answers
   const rest = { ...data, pending: null, answers: others }
-  if (answer !== undefined) return settle({ ...scene, data: rest }, afterAnswer(pending, answer))
+  if (answer !== undefined) return settleNow({ ...scene, data: rest }, afterAnswer(pending, answer))
   if (ctx.now() >= pending.untilMs + ANSWER_GRACE_MS) {
     ctx.record({ approvals: [{ do: 'close', approvalId: pending.approvalId, as: 'expired' }] })
-    return settle({ ...scene, data: rest }, withOutcome(pending.refused, 'Nobody answered in time, which is a no.'))
+    return settleNow({ ...scene, data: rest }, withOutcome(pending.refused, 'Nobody answered in time, which is a no.'))
   }
   const { data: stopped, next } = waitFor(data, pending.question.wait, pending.untilMs + ANSWER_GRACE_MS)
   return { kind: 'over', end: { data: stopped, next: next.do === 'wait' ? { ...next, idle: true } : next } }
