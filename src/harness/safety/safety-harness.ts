@@ -1,4 +1,7 @@
 import type { Next, Runner, ThreadState, TurnContext } from '../../threads/engine.ts'
+import { passRepair } from './checks/verify.ts'
+import { askForSummary, giveUp, isHandingOn } from './handoff/handoff-turn.ts'
+import { firstState } from './handoff/successor.ts'
 import type { Settled, ThreadEvent } from './interruptions/contract.ts'
 import { interrupt } from './interruptions/interrupt.ts'
 import { passLimits } from './interruptions/pass-limits.ts'
@@ -12,7 +15,7 @@ import { usdFromNano } from './model/prices.ts'
 import { redactedRunner } from './redaction.ts'
 import type { HarnessServices } from './services.ts'
 import { receive } from './turn/signals.ts'
-import { dataOf, freshState, tick, withData } from './turn/state.ts'
+import { dataOf, tick, withData } from './turn/state.ts'
 import type { Prepared, SafetyData } from './turn/state.ts'
 import { createToolRequests } from './tools/tool-request.ts'
 import type { ToolRequests } from './tools/tool-request.ts'
@@ -53,7 +56,7 @@ export function createSafetyHarness(services: HarnessServices, options: SafetyHa
   const runner: Runner = {
     name: 'safety_harness',
     version: '1.0.0',
-    init: freshState,
+    init: firstState,
     receive,
     runTurn: async (ctx, state): Promise<readonly [ThreadState, Next]> => {
       const before = dataOf(state)
@@ -85,7 +88,9 @@ async function runTurn(harness: Harness, ctx: TurnContext, given: SafetyData): P
 async function beforeModel(scene: Scene): Promise<Interruption> {
   const resolved = await resolvePending(scene)
   if (resolved.kind === 'over') return resolved
-  const passed = await passLimits({ ...scene, data: resolved.data })
+  const repaired = await passRepair({ ...scene, data: resolved.data })
+  if (repaired.kind === 'over') return repaired
+  const passed = await passLimits({ ...scene, data: repaired.data })
   if (passed.kind === 'over' || passed.data.stepCleared) return passed
   const event: ThreadEvent = { name: 'before_step', code: 'turn', detail: { turn: passed.data.spent.turns + 1 } }
   return interrupt({ ...scene, data: { ...passed.data, stepCleared: true } }, event, { kind: 'go_on', note: null })
@@ -95,7 +100,8 @@ async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, 
   const { services, requests, freshAttemptDelaysMs } = harness
   const before = await beforeModel({ services, ctx, prepared, data: given })
   if (before.kind === 'over') return idle(before.end)
-  const data = { ...before.data, stepCleared: false }
+  const cleared = { ...before.data, stepCleared: false }
+  const data = await askForSummary({ services, ctx, prepared, data: cleared })
   const begunMs = performance.now()
   const input: ModelStepInput = { services, ctx, data, prepared, tools: requests.specs, begunMs, freshAttemptDelaysMs }
   const outcome = await callModelStep(input)
@@ -104,7 +110,8 @@ async function modelTurn(harness: Harness, ctx: TurnContext, given: SafetyData, 
     return concludeAnswer({ services, requests, ctx, prepared, begunMs, answer: outcome, data: spent })
   }
   const scene: Scene = { services, ctx, prepared, data: spend(data, outcome, outcome.kind === 'unaffordable' ? 0 : 1) }
-  return outcome.kind === 'unaffordable' ? outOfMoney(scene, outcome) : streamFailed(scene, outcome)
+  if (outcome.kind === 'unaffordable') return outOfMoney(scene, outcome)
+  return isHandingOn(data) && !outcome.outOfTime ? giveUp(scene, outcome.error.message) : streamFailed(scene, outcome)
 }
 
 /** A turn that only found that it must wait is none, if it took no step. */

@@ -1,25 +1,28 @@
 import type { TurnContext } from '../../../threads/engine.ts'
 import type { Message, TurnBlock } from '../../base/conversation.ts'
-import { exceededToolCalls, secondsLeft } from '../limits/budget.ts'
-import { contextState, contextWarning } from '../limits/context.ts'
+import { passRepair } from '../checks/verify.ts'
+import { concludeHandoff, isHandingOn } from '../handoff/handoff-turn.ts'
+import { planHandoff } from '../handoff/plan-handoff.ts'
+import { exceededToolCalls } from '../limits/budget.ts'
+import { measureContext } from '../limits/watch-context.ts'
 import { passLimits } from '../interruptions/pass-limits.ts'
 import type { AnswerInput } from './answer-input.ts'
 import { concludeCalls } from './conclude-calls.ts'
 import { concludeText } from './conclude-text.ts'
-import { messageOf, note } from './messages.ts'
+import { messageOf } from './messages.ts'
 import type { TurnEnd } from './scene.ts'
 import { textOf } from '../model/model-charge.ts'
-import { inputTokens, outputTokens } from '../model/prices.ts'
-import { elapsedSeconds } from './state.ts'
-import type { Prepared, SafetyData } from './state.ts'
+import { millisecondsLeft } from './time-left.ts'
 import { runToolSteps } from '../tools/tool-steps.ts'
 import { isFree, turnEnd } from './turn-draft.ts'
 
 /** The rest of a turn whose model call was answered: run its tool calls, or end with its text, or say what was wrong with it. */
 export async function concludeAnswer(input: AnswerInput): Promise<TurnEnd> {
   const blocks = answerBlocks(input.ctx)
-  const data = measure(input, { ...input.data, agentsSha256: input.answer.agentsSha256 })
+  const { usage, agentsSha256 } = input.answer
+  const data = measureContext(input.ctx, input.prepared, { ...input.data, agentsSha256 }, usage)
   const calls = blocks.flatMap((block) => (block.type === 'tool_call' ? [block.call] : []))
+  if (isHandingOn(data)) return concludeHandoff(input, data, { blocks, calls })
   if (calls.length === 0) return closeTurn(input, await concludeText(input, data, textOf({ blocks })))
   const { limits } = input.prepared
   const max = exceededToolCalls(limits, data.added, Number.MAX_SAFE_INTEGER)?.max
@@ -33,12 +36,6 @@ export async function concludeAnswer(input: AnswerInput): Promise<TurnEnd> {
   return closeTurn(input, await concludeCalls(input, data, outcomes))
 }
 
-/** How long a step may take decides nothing before it, so the real clock is good enough here (S2). */
-function millisecondsLeft({ prepared, begunMs }: AnswerInput, data: SafetyData): number | null {
-  const left = secondsLeft(prepared.limits, data.added, elapsedSeconds(data.clock))
-  return left === null ? null : Math.ceil(left * 1000 - (performance.now() - begunMs))
-}
-
 async function closeTurn(input: AnswerInput, end: TurnEnd): Promise<TurnEnd> {
   const { ctx, prepared } = input
   const { data, next } = end
@@ -49,8 +46,11 @@ async function closeTurn(input: AnswerInput, end: TurnEnd): Promise<TurnEnd> {
     ctx.record({ events: [{ type: 'completed', payload: { turn_count: data.spent.turns } }] })
   }
   if (next.do !== 'turn') return end
-  const warned = warnOfContext(ctx, prepared, data)
-  const passed = await passLimits({ services: input.services, ctx, prepared, data: warned })
+  const { services } = input
+  const repaired = await passRepair({ services, ctx, prepared, data })
+  if (repaired.kind === 'over') return repaired.end
+  const planned = planHandoff({ services, ctx, prepared, data: repaired.data })
+  const passed = await passLimits({ services, ctx, prepared, data: planned })
   return passed.kind === 'over' ? passed.end : { data: passed.data, next }
 }
 
@@ -63,26 +63,4 @@ function answerBlocks(ctx: TurnContext): readonly TurnBlock[] {
 function lastAnswer(ctx: TurnContext): Message | null {
   const entry = ctx.history().findLast(({ role }) => role === 'assistant')
   return entry === undefined || entry.turn !== ctx.turn ? null : messageOf(entry)
-}
-
-/** Remembers how large the provider found the request, and warns once when the context crosses its threshold. */
-function measure({ ctx, prepared, answer }: AnswerInput, data: SafetyData): SafetyData {
-  const { usage } = answer
-  const seq =
-    ctx.history().findLast(({ role, turn }) => role === 'assistant' && turn === ctx.turn)?.seq ?? ctx.history().at(-1)?.seq
-  if (usage === null || seq === undefined) return data
-  const measured = { inputTokens: inputTokens(usage), outputTokens: outputTokens(usage), seq }
-  const context = contextState(measured.inputTokens, prepared.contextLimit, prepared.limits.context_warning_threshold)
-  return { ...data, measured, contextWarned: context.kind === 'free' ? false : data.contextWarned }
-}
-
-/** The note and event of a context that has just crossed its threshold; only for a thread that goes on. */
-function warnOfContext(ctx: TurnContext, prepared: Prepared, data: SafetyData): SafetyData {
-  const context = contextState(data.measured?.inputTokens ?? 0, prepared.contextLimit, prepared.limits.context_warning_threshold)
-  if (context.kind !== 'warn' || data.contextWarned) return data
-  ctx.record({
-    messages: [note(contextWarning(context.use))],
-    events: [{ type: 'context_warning', payload: { ...context.use } }],
-  })
-  return { ...data, contextWarned: true }
 }

@@ -1,5 +1,6 @@
 import type { StopReason } from '../../base/conversation.ts'
 import type { Incomplete } from '../../base/model-call.ts'
+import { verify } from '../checks/verify.ts'
 import type { AnswerInput } from './answer-input.ts'
 import type { TurnEnd } from './scene.ts'
 import type { SafetyData } from './state.ts'
@@ -14,7 +15,7 @@ export async function concludeText(input: AnswerInput, given: SafetyData, text: 
   if (answer.stop === 'context_exceeded')
     return endWith(ctx, given, 'context_exceeded', { message: 'The provider says that the context is full.' })
   const problem = problemOf(answer, text)
-  if (problem === null) return { data: given, next: { do: 'done', status: 'completed', endReason: 'done', result: { text } } }
+  if (problem === null) return verify(input, given, text)
   const data: SafetyData = { ...given, fruitless: given.fruitless + 1 }
   if (data.fruitless >= MAX_FRUITLESS) return endWith(ctx, data, problem.endReason, { message: problem.message, text })
   tell(ctx, problem.advice)

@@ -4,6 +4,7 @@ import { KiwiError, toEnvelope } from '../../../kernel/errors.ts'
 import type { ErrorBody } from '../../../kernel/errors.ts'
 import type { DirectiveDefinition } from '../../../kernel/items/item.ts'
 import type { Commit, TurnContext } from '../../../threads/engine.ts'
+import { handedOverText } from '../handoff/successor.ts'
 import { isHookThread } from '../hooks/hook-thread.ts'
 import { contextLimit } from '../limits/context.ts'
 import { firstMessage, stored } from './messages.ts'
@@ -69,7 +70,7 @@ async function loadDirective(
     ...(directive.checks.length === 0 ? {} : { checks: directive.checks }),
     ...(directive.outputsSchema === null ? {} : { outputsSchema: directive.outputsSchema }),
   }
-  const message = firstMessage(directive, withDefaults(directive, inputs), initialMessage)
+  const message = firstMessage(directive, withDefaults(directive, inputs), initialMessage, handedOverText(ctx.start))
   return {
     value: { ok: true, prepared, agentsSha256: agents.sha256 },
     commit: {

@@ -44,6 +44,8 @@ export interface ParkedCall {
   readonly tool: string
   readonly waitFor: readonly string[]
   readonly untilMs: number
+  /** It is answered as soon as one of them waits for a person; absent: no. */
+  readonly wakeOnWaiting?: boolean
 }
 
 /** How the provider measured the last request, so that the next one can be bounded before it is sent. */
@@ -96,8 +98,11 @@ export interface SafetyData {
   readonly handoffs: number
   /** Tool calls that those before this one in its chain have made; without one of its own a thread does not hand on. */
   readonly callsBefore: number
-  /** `due`: the next turn asks for the summary. `asked`: it was asked for. `off`: it failed, and the plain rules hold. */
-  readonly handoff: 'none' | 'due' | 'asked' | 'off'
+  /**
+   * `due`: the next turn asks for the summary. `asked`: it was asked for; `again`: and called tools instead. `off`: it came to nothing, and
+   * the plain rules hold.
+   */
+  readonly handoff: 'none' | 'due' | 'asked' | 'again' | 'off'
 }
 
 /** Journaled times, in UTC milliseconds. Waiting for a person does not count against `max_duration_seconds`. */
