@@ -1,11 +1,12 @@
 import type { Review, ReviewFindings } from '../../kernel/contract.ts'
 import { isJsonObject } from '../../kernel/items/field-reader.ts'
-import type { Item, ItemProblem, Requirement, ToolDefinition } from '../../kernel/items/item.ts'
+import type { DirectiveDefinition, Item, ItemProblem, Requirement, ToolDefinition } from '../../kernel/items/item.ts'
 import { suggestName } from '../../kernel/items/nearest-name.ts'
 import { parseText } from '../../kernel/template/placeholder.ts'
 import type { Vocabulary } from '../contract.ts'
 import { parseScope } from '../scopes/scope-sets.ts'
 import type { ScopeLanguage } from '../scopes/scope-sets.ts'
+import { warnOfChecks } from './check-permissions.ts'
 import { declaredGrants } from './declared-grants.ts'
 import { namedCapability, scopeKeys } from './vocabulary.ts'
 
@@ -22,7 +23,7 @@ export function createReview({ vocabulary }: { readonly vocabulary: () => Promis
     switch (definition.kind) {
       case 'directive':
         if (definition.permissions === null) return NOTHING
-        return findingsOf(declaredGrants(definition, await vocabulary(), { space: item.space, file: item.file }))
+        return directiveFindings(definition, await vocabulary(), item)
       case 'tool':
         if (definition.requires.length === 0) return NOTHING
         return { problems: requirementProblems(item, definition, await vocabulary()), warnings: [] }
@@ -32,8 +33,13 @@ export function createReview({ vocabulary }: { readonly vocabulary: () => Promis
   }
 }
 
-function findingsOf({ problems, warnings }: ReviewFindings): ReviewFindings {
-  return { problems, warnings }
+function directiveFindings(
+  directive: DirectiveDefinition,
+  vocabulary: Vocabulary,
+  { space, file }: Pick<Item, 'space' | 'file'>,
+): ReviewFindings {
+  const { grants, problems, warnings } = declaredGrants(directive, vocabulary, { space, file })
+  return { problems, warnings: [...warnings, ...warnOfChecks(directive, grants.capabilities, file)] }
 }
 
 /** What is wrong with the `requires` of a tool. */
