@@ -190,15 +190,26 @@ test('a thread without a budget of its own hands on its place under the budget a
 })
 
 test('handing on neither counts as a spawn nor makes spawns free again', async (t) => {
-  const { client, store } = bench(t, acting({ root: hand('root2') }), { kind: 'memory' })
-  await client.spawn(request('root', { maxSpawns: 1 }))
-  await reach(client, 'root2', 'waiting')
-  await client.spawn(request('c', { parentThreadId: 'root2' }))
-  await assert.rejects(client.spawn(request('d', { parentThreadId: 'root2' })), {
-    code: 'SPAWN_FAILED',
-    message: /root2 allows max_spawns=1/,
+  const go = Promise.withResolvers<void>()
+  const script = acting({
+    root: async (_context, state) => {
+      await go.promise
+      return [state, handTo('root2')]
+    },
+    c: end,
   })
-  assert.equal(store.statement("SELECT spawned_below FROM threads WHERE thread_id = 'root2'").get()?.['spawned_below'], 1)
+  const { client, store, until } = bench(t, script, { kind: 'memory' })
+  await client.spawn(request('root', { maxSpawns: 2 }))
+  await client.spawn(request('c', { parentThreadId: 'root' }))
+  await until('c', 'completed')
+  go.resolve()
+  await reach(client, 'root2', 'waiting')
+  await client.spawn(request('d', { parentThreadId: 'root2' }))
+  await assert.rejects(client.spawn(request('e', { parentThreadId: 'root2' })), {
+    code: 'SPAWN_FAILED',
+    message: /root2 allows max_spawns=2/,
+  })
+  assert.equal(store.statement("SELECT spawned_below FROM threads WHERE thread_id = 'root2'").get()?.['spawned_below'], 2)
 })
 
 test('what was asked of a thread while it handed on is asked of the one that took over, once and in order', async (t) => {
