@@ -1,7 +1,7 @@
 import type { TokenLedger } from '../capabilities/contract.ts'
 import type { Json, JsonObject } from '../json.ts'
 import type { Actor, Approvals } from './approvals/approval.ts'
-import type { Continues, EndReason, Signal, Status, StoredMessage, ThreadStart, WaitReason } from './engine.ts'
+import type { BudgetView, Continues, EndReason, Signal, Status, StoredMessage, ThreadStart, WaitReason } from './engine.ts'
 
 export interface SpawnRequest {
   readonly threadId: string
@@ -105,6 +105,7 @@ export interface ThreadsClient {
   get(threadId: string): ThreadRow
   /** What the thread was spawned with. */
   start(threadId: string): ThreadStart
+  budget(threadId: string): BudgetView
   list(query?: ThreadQuery): readonly ThreadRow[]
   events(
     threadId: string,

@@ -63,6 +63,10 @@ export function createThreadsClient(options: ThreadsClientOptions): ThreadsClien
       if (start === null) throw threadNotFound(threadId)
       return start
     },
+    budget(threadId) {
+      getThread(store, threadId)
+      return ledger.view(threadId)
+    },
     list: (query = {}) => listThreads(store, query),
     events(threadId, range = {}) {
       getThread(store, threadId)

@@ -25,6 +25,7 @@ export function createLazyThreadsClient(options: LazyThreadsClientOptions): Thre
     spawn: async (request) => toSpawn().spawn(request),
     get: (threadId) => toAsk().get(threadId),
     start: (threadId) => toAsk().start(threadId),
+    budget: (threadId) => toAsk().budget(threadId),
     list: (query) => toAsk().list(query),
     events: (threadId, range) => toAsk().events(threadId, range),
     loggedSince: (eventId) => toAsk().loggedSince(eventId),

@@ -5,19 +5,24 @@ import type { SpawnReceipt, ThreadEventRow, ThreadQuery, ThreadRow } from '../..
 import { readStatus } from '../../../threads/status.ts'
 import type { HarnessServices } from '../services.ts'
 import { spawnThread } from '../spawning/spawning.ts'
+import { allowedActions, assertAllowed } from './allowed-actions.ts'
+import type { Action } from './allowed-actions.ts'
 import { accessibleThread, callingThread, isDescendant } from './thread-access.ts'
-import { sendSignal } from './thread-control.ts'
-import type { SignalReceipt } from './thread-control.ts'
+import { intervene } from './thread-control.ts'
+import type { Intervention, SignalReceipt } from './thread-control.ts'
+import { threadTree } from './thread-tree.ts'
+import type { TreeNode } from './thread-tree.ts'
 
 /** The parameters of `thread_registry`; which of them an action needs is checked here. */
 export interface RegistryRequest {
-  readonly action: 'register' | 'update_status' | 'get_status' | 'query' | 'log_event' | 'get_events'
+  readonly action: 'register' | 'update_status' | 'get_status' | 'query' | 'tree' | 'log_event' | 'get_events'
   readonly thread_id?: string
   readonly directive_id?: string
   readonly harness?: string
   readonly initial_message?: string
   readonly inputs?: JsonObject
   readonly status?: string
+  readonly reason?: string
   readonly event_type?: string
   readonly payload?: JsonObject
   readonly since_seq?: number
@@ -31,7 +36,8 @@ export interface RegistryRequest {
 type RegistryAnswer =
   | SpawnReceipt
   | SignalReceipt
-  | { readonly success: true; readonly thread: ThreadRow }
+  | { readonly success: true; readonly thread: ThreadRow; readonly allowed_actions: readonly Action[] }
+  | { readonly success: true; readonly tree: TreeNode }
   | { readonly success: true; readonly threads: readonly ThreadRow[] }
   | { readonly success: true; readonly seq: number }
   | { readonly success: true; readonly events: readonly ThreadEventRow[] }
@@ -59,6 +65,9 @@ const OWN_EVENT_TYPES: ReadonlySet<string> = new Set([
   'error',
   'completed',
   'reservation_settled',
+  'intervention',
+  'checkpoint',
+  'permission_denied',
   'hook_started',
   'hook_finished',
   'hook_failed',
@@ -81,9 +90,11 @@ export async function registryAction(
     case 'update_status':
       return updateStatus(caller, request)
     case 'get_status':
-      return { success: true, thread: readable(caller, required(request, 'thread_id')) }
+      return getStatus(caller, request)
     case 'query':
       return { success: true, threads: query(caller, request) }
+    case 'tree':
+      return { success: true, tree: threadTree(services.threads, (await readable(caller, required(request, 'thread_id'))).row) }
     case 'log_event':
       return logEvent(caller, request)
     case 'get_events':
@@ -107,10 +118,12 @@ function updateStatus({ services, context }: Caller, request: RegistryRequest): 
   const threadId = required(request, 'thread_id')
   const status = required(request, 'status')
   const read = readStatus(status)
-  if (status === 'paused') return sendSignal(services, context, { threadId, kind: 'pause', body: {} })
-  if (status === 'running') return sendSignal(services, context, { threadId, kind: 'resume', body: {} })
-  if (read?.cancelIntent === true) return sendSignal(services, context, { threadId, kind: 'cancel', body: { mode: 'graceful' } })
-  if (read?.status === 'cancelled') return sendSignal(services, context, { threadId, kind: 'cancel', body: { mode: 'now' } })
+  const ask = (action: Intervention['action'], body: JsonObject = {}): Promise<SignalReceipt> =>
+    intervene(services, context, { threadId, action, reason: request.reason ?? '', body })
+  if (status === 'paused') return ask('pause')
+  if (status === 'running') return ask('resume')
+  if (read?.cancelIntent === true) return ask('cancel', { mode: 'graceful' })
+  if (read?.status === 'cancelled') return ask('cancel', { mode: 'now' })
   throw new KiwiError('ILLEGAL_TRANSITION', `A thread's status cannot be set to "${status}".`, {
     facts: { thread_id: threadId, to: status, allowed: ['paused', 'running', 'terminating', 'killed'] },
     suggestion: 'Use paused, running, terminating or killed; a thread completes or fails by itself.',
@@ -149,19 +162,19 @@ async function logEvent(caller: Caller, request: RegistryRequest): Promise<{ rea
       suggestion: 'Choose a type of your own, such as note or progress.',
     })
   }
-  readable(caller, threadId)
+  accessibleThread(caller.services.threads, caller.context, threadId, { orSelf: true })
   return {
     success: true,
     seq: await caller.services.threads.logEvent(threadId, type, caller.services.redactor(threadId).json(request.payload ?? {})),
   }
 }
 
-function getEvents(
+async function getEvents(
   caller: Caller,
   request: RegistryRequest,
-): { readonly success: true; readonly events: readonly ThreadEventRow[] } {
+): Promise<{ readonly success: true; readonly events: readonly ThreadEventRow[] }> {
   const threadId = required(request, 'thread_id')
-  readable(caller, threadId)
+  await readable(caller, threadId)
   const { since_seq: sinceSeq, limit, last_n: last } = request
   const range = {
     ...(sinceSeq === undefined ? {} : { sinceSeq }),
@@ -171,8 +184,13 @@ function getEvents(
   return { success: true, events: caller.services.threads.events(threadId, range) }
 }
 
-function readable({ services, context }: Caller, threadId: string): ThreadRow {
-  return accessibleThread(services.threads, context, threadId, { orSelf: true })
+async function getStatus({ services, context }: Caller, request: RegistryRequest): Promise<RegistryAnswer> {
+  const { row, caller } = await readable({ services, context }, required(request, 'thread_id'))
+  return { success: true, thread: row, allowed_actions: allowedActions(services.threads, row, caller) }
+}
+
+function readable({ services, context }: Caller, threadId: string): ReturnType<typeof assertAllowed> {
+  return assertAllowed(services, context, { threadId, action: 'read' })
 }
 
 function required(request: RegistryRequest, field: 'thread_id' | 'directive_id' | 'status' | 'event_type'): string {

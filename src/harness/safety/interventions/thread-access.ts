@@ -1,3 +1,4 @@
+import type { JsonObject } from '../../../json.ts'
 import type { ExecutionContext } from '../../../kernel/chain/primitive.ts'
 import { KiwiError } from '../../../kernel/errors.ts'
 import type { ThreadRow, ThreadsClient } from '../../../threads/threads-client.ts'
@@ -22,23 +23,41 @@ export function accessibleThread(
   const row = threads.get(threadId)
   const caller = callingThread(context)
   if (caller === null || (options.orSelf === true && threadId === caller) || isDescendant(threads, row, caller)) return row
-  throw new KiwiError(
-    'PERMISSION_DENIED',
-    `Thread ${caller} may not act on thread ${threadId}: it is not one of its descendants.`,
-    {
-      facts: { thread_id: threadId, caller_thread_id: caller, missing: ['a thread that this thread spawned'] },
-      suggestion: 'Use the ids that thread_directive gave you.',
-    },
-  )
+  throw notItsDescendant({ threadId, caller })
 }
 
-/** True when `ancestorId` is somewhere above the row. */
+/** The error for a thread that acts on one which is not below it. */
+export function notItsDescendant(
+  { threadId, caller }: { readonly threadId: string; readonly caller: string },
+  facts: JsonObject = {},
+): KiwiError {
+  const message = `Thread ${caller} may not act on thread ${threadId}: it is not one of its descendants.`
+  return new KiwiError('PERMISSION_DENIED', message, {
+    facts: { thread_id: threadId, caller_thread_id: caller, missing: ['a thread that this thread spawned'], ...facts },
+    suggestion: 'Use the ids that thread_directive gave you.',
+  })
+}
+
+/** True when `ancestorId`, or a thread that handed its work on to it, is somewhere above the row. */
 export function isDescendant(threads: ThreadsClient, row: ThreadRow, ancestorId: string): boolean {
-  let parentId = row.parent_thread_id
+  if (row.parent_thread_id === null) return false
+  const line = lineOf(threads, ancestorId)
+  let parentId: string | null = row.parent_thread_id
   // Depth bounds the walk: a row cannot have more ancestors than it is deep.
   for (let level = 0; parentId !== null && level < row.depth; level += 1) {
-    if (parentId === ancestorId) return true
+    if (line.has(parentId)) return true
     parentId = threads.get(parentId).parent_thread_id
   }
-  return parentId === ancestorId
+  return parentId !== null && line.has(parentId)
+}
+
+/** The thread and those that handed their work on to it: what they spawned is its own. */
+export function lineOf(threads: ThreadsClient, threadId: string): ReadonlySet<string> {
+  const line = new Set<string>()
+  for (let next: string | null = threadId; next !== null && !line.has(next);) {
+    line.add(next)
+    const { continues }: ThreadRow = threads.get(next)
+    next = continues?.how === 'handoff' ? continues.thread_id : null
+  }
+  return line
 }

@@ -1,11 +1,15 @@
 import type { JsonObject } from '../../../json.ts'
 import { isTerminal, needsPerson } from '../../../threads/status.ts'
-import type { ThreadRow } from '../../../threads/threads-client.ts'
+import type { ThreadRow, ThreadsClient } from '../../../threads/threads-client.ts'
+import { allowedActions } from './allowed-actions.ts'
+import type { Caller } from './caller.ts'
 
-/** One thread as tools show it to a model: its outcome, without registry internals. */
-function threadView(row: ThreadRow): JsonObject {
+/** One thread as tools show it to a model: how its work stands, wherever that was handed on to, without registry internals. */
+function threadView(threads: ThreadsClient, threadId: string, caller: Caller): JsonObject {
+  const row = threads.newestOf(threadId)
   return {
-    thread_id: row.thread_id,
+    thread_id: threadId,
+    ...(row.thread_id === threadId ? {} : { continued_in: row.thread_id }),
     directive_id: row.directive_id,
     status: row.status,
     ...(row.end_reason === null ? {} : { end_reason: row.end_reason }),
@@ -13,7 +17,9 @@ function threadView(row: ThreadRow): JsonObject {
     turn: row.turn,
     ...(row.result === null ? {} : { result: row.result }),
     total_usage: row.total_usage,
+    guarantee: row.guarantee,
     transcript_path: row.transcript_path,
+    allowed_actions: [...allowedActions(threads, row, caller)],
   }
 }
 
@@ -22,14 +28,20 @@ export function isSettled(row: ThreadRow): boolean {
   return isTerminal(row.status) || needsPerson(row.status, row.wait_reason)
 }
 
-/** The answer of `wait_thread`, at once or after a park. */
-export function waitAnswer(rows: readonly ThreadRow[]): JsonObject {
+/** The answer of `wait_thread`, at once or after a park: the threads as they are now. */
+export function waitAnswer(threads: ThreadsClient, threadIds: readonly string[], caller: Caller): JsonObject {
+  const rows = threadIds.map((threadId) => threads.newestOf(threadId))
   const settled = rows.every(isSettled)
+  const note = noteOf(rows, settled)
   return {
     settled,
-    threads: rows.map(threadView),
-    ...(settled
-      ? {}
-      : { note: 'The time is over and at least one thread still runs. Wait again, read its transcript, or cancel it.' }),
+    threads: threadIds.map((threadId) => threadView(threads, threadId, caller)),
+    ...(note === null ? {} : { note }),
   }
+}
+
+function noteOf(rows: readonly ThreadRow[], settled: boolean): string | null {
+  if (rows.some((row) => needsPerson(row.status, row.wait_reason)))
+    return 'At least one thread goes on only when somebody acts; allowed_actions says what you can do.'
+  return settled ? null : 'The time is over and at least one thread still runs. Wait again, read its transcript, or cancel it.'
 }

@@ -44,7 +44,7 @@ export interface CallFailure {
  */
 interface ToolFacts {
   readonly trace: CallTrace | null
-  readonly park: { readonly for: readonly string[]; readonly untilMs: number } | null
+  readonly park: (Pick<ParkedCall, 'untilMs' | 'wakeOnWaiting'> & { readonly for: readonly string[] }) | null
   readonly counted: boolean
   /** Absent in steps of earlier versions. */
   readonly denied?: boolean
@@ -95,9 +95,13 @@ async function runStep(input: ToolStepsInput, call: PreparedCall, index: number)
   if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
   // The value of this step is always ToolFacts: `execute` or `reject` wrote it.
   const { trace, park, counted, denied = false, failure = null } = outcome.value as unknown as ToolFacts
-  const parked = park === null ? null : { callId: call.call.id, tool: call.item, waitFor: park.for, untilMs: park.untilMs }
+  const parked = park === null ? null : parkedCall(call, park)
   const help = call.kind === 'runnable' ? call.helpSignal : null
   return { item: call.item, trace, parked, help, counted, denied, failure, commit: null }
+}
+
+function parkedCall(call: PreparedCall, { for: waitFor, ...ends }: NonNullable<ToolFacts['park']>): ParkedCall {
+  return { callId: call.call.id, tool: call.item, waitFor, ...ends }
 }
 
 function runOptions({ millisecondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
@@ -189,10 +193,11 @@ function parkOf(value: unknown, ctx: TurnContext): ToolFacts['park'] {
   const { park } = value
   if (typeof park !== 'object' || park === null || !('for' in park) || !('until_ms' in park)) return null
   const { for: ids, until_ms: untilMs } = park
+  const wake = 'wake_on_waiting' in park && park.wake_on_waiting === true ? { wakeOnWaiting: true } : {}
   const children = new Set(ctx.children().map(({ threadId }) => threadId))
   if (!Array.isArray(ids) || ids.length === 0 || typeof untilMs !== 'number' || !Number.isFinite(untilMs)) return null
   const known = ids.filter((id): id is string => typeof id === 'string' && children.has(id))
-  return known.length === ids.length ? { for: known, untilMs: Math.min(untilMs, ctx.now() + MAX_PARK_MS) } : null
+  return known.length === ids.length ? { for: known, untilMs: Math.min(untilMs, ctx.now() + MAX_PARK_MS), ...wake } : null
 }
 
 function unknownOutcome(ctx: TurnContext, call: PreparedCall): CallOutcome {
