@@ -47,7 +47,7 @@ test('a registry that a newer version wrote is refused with both versions', (t) 
   const database = new DatabaseSync(path)
   database.exec('PRAGMA user_version=99')
   database.close()
-  assert.throws(() => openStore({ path }), /registry\.db has version 99; this Kiwi knows up to version 2/)
+  assert.throws(() => openStore({ path }), /registry\.db has version 99; this Kiwi knows up to version 3/)
 })
 
 test('threat row 36: a registry that is a link is not opened', (t) => {
