@@ -13,7 +13,7 @@ import { inputTokens, outputTokens, ratesOf } from './prices.ts'
 import type { ModelRates } from './prices.ts'
 import { requestBound } from './request-bound.ts'
 import { commitOf, settlement } from './model-charge.ts'
-import type { HarnessServices } from '../services.ts'
+import type { HarnessServices, ModelTarget } from '../services.ts'
 import { elapsedSeconds } from '../turn/state.ts'
 import type { Prepared, SafetyData } from '../turn/state.ts'
 
@@ -114,7 +114,9 @@ async function reservedStep(input: ModelStepInput, attempt: number): Promise<Res
     outputTokens: outputAllowed(prepared.limits, data.added, data.spent, prepared.target.maxOutputTokens),
   }
   // The ledger decides, not this look at it: a step that a crash left recorded is replayed whatever is available now.
-  const plan = planCall({ ...wanted, availableNano: ctx.budget().availableNano })
+  const { availableNano: leftNano } = ctx.budget()
+  if (rates === null && leftNano !== null) return { kind: 'done', facts: unbounded(prepared.target, system.sha256) }
+  const plan = planCall({ ...wanted, availableNano: leftNano })
   const call = { ...input, rates, system, attempt, outputTokens: plan.outputTokens, reserveNano: plan.reserveNano }
   const outcome = await stepOrTimeout(call)
   if (outcome.kind === 'unknown')
@@ -123,6 +125,25 @@ async function reservedStep(input: ModelStepInput, attempt: number): Promise<Res
   if (outcome.kind === 'done') return { kind: 'done', facts: outcome.value as unknown as StepFacts }
   const { bindingThreadId, availableNano } = outcome
   return { kind: 'refused', bindingThreadId, availableNano, again: planCall({ ...wanted, availableNano }).affordable }
+}
+
+/**
+ * A price can be lost between the spawn, which asks for it, and the call: a host that was started under other settings, a changed
+ * configuration. A cap binds all the same, so a call that cannot be bounded is not made.
+ */
+function unbounded({ model, provider }: ModelTarget, agentsSha256: string): StepFacts {
+  const message =
+    `No price is known any more for model ${model} of provider ${provider}, so this thread's budget cannot be kept. ` +
+    'Configure its price, and retry the thread.'
+  return {
+    failure: { code: 'UNKNOWN_PRICE', message, retryable: false },
+    incomplete: null,
+    stop: null,
+    usage: null,
+    costNano: 0,
+    agentsSha256,
+    outOfTime: false,
+  }
 }
 
 /** A call that did not even answer its abort is a failed attempt, charged in full by the engine. */
