@@ -42,7 +42,7 @@ export function stillMoving(store: Store, threadIds: readonly string[]): readonl
 }
 
 /** Whether nothing happens to the thread any more unless somebody does something. */
-export function hasSettled(row: Pick<ThreadRow, 'status' | 'wait_reason'>): boolean {
+function hasSettled(row: Pick<ThreadRow, 'status' | 'wait_reason'>): boolean {
   return isTerminal(row.status) || needsPerson(row.status, row.wait_reason)
 }
 
