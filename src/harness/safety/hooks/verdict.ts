@@ -28,24 +28,29 @@ export function readVerdict(result: Json): Verdict {
   return { action: 'fail', message: `The hook answered with ${got}, which counts as fail.${said === '' ? '' : ` ${said}`}` }
 }
 
-function answerOf(result: Json): { readonly action?: Json; readonly message?: Json } | null {
+interface Answer {
+  readonly action?: Json
+  readonly message?: Json
+}
+
+function answerOf(result: Json): Answer | null {
   if (!isJsonObject(result)) return null
   const { outputs, text } = result
   if (outputs !== undefined && isJsonObject(outputs)) return outputs
   return typeof text === 'string' && text.length <= MAX_ANSWER_CHARACTERS ? jsonObjectIn(text.trim()) : null
 }
 
-function jsonObjectIn(text: string): { readonly action?: Json; readonly message?: Json } | null {
+function jsonObjectIn(text: string): Answer | null {
+  const whole = parsed(text)
   const opened = text.indexOf(FENCE)
-  if (opened === -1) return parsed(text)
+  if (whole !== null || opened === -1) return whole
   const begin = opened + FENCE.length
   const end = text.indexOf('```', begin)
   // Two answers are none.
-  if (end === -1 || text.indexOf(FENCE, end + 3) !== -1) return parsed(text)
-  return parsed(text.slice(begin, end))
+  return end === -1 || text.includes(FENCE, end + 3) ? null : parsed(text.slice(begin, end))
 }
 
-function parsed(text: string): { readonly action?: Json; readonly message?: Json } | null {
+function parsed(text: string): Answer | null {
   try {
     // JSON.parse gives nothing but JSON.
     const value = JSON.parse(text) as Json

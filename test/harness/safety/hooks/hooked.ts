@@ -5,7 +5,7 @@ import type { ThreadRow } from '../../../../src/threads/threads-client.ts'
 import { directive, openWorkshop, says } from '../workshop.ts'
 import type { Workshop, WorkshopOptions } from '../workshop.ts'
 
-type Answer = ReturnType<ScenarioFunction>
+type Answer = ReturnType<typeof says>
 
 const LIMITS = '<max_turns>20</max_turns><on_exceeded>stop</on_exceeded>'
 
