@@ -18,7 +18,7 @@ export function structuredResult(text: string): StructuredResult {
   if (text.length > MAX_CHARACTERS)
     return problem(`it is ${text.length} characters long; a JSON result may have ${MAX_CHARACTERS}`)
   const whole = text.trim()
-  const source = whole.startsWith('{') ? whole : lastJsonBlock(whole)
+  const source = whole.startsWith('{') && whole.endsWith('}') ? whole : lastJsonBlock(whole)
   if (source === null) return problem('it holds no JSON object: write one alone, or in a block that begins with ```json')
   if (depthOf(source) > MAX_DEPTH) return problem(`its JSON is nested deeper than ${MAX_DEPTH} levels`)
   return parsed(source)

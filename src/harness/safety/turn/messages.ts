@@ -1,5 +1,5 @@
 import type { Json, JsonObject } from '../../../json.ts'
-import type { DirectiveDefinition, SuccessCheck } from '../../../kernel/items/item.ts'
+import type { DirectiveDefinition } from '../../../kernel/items/item.ts'
 import type { NewMessage, StoredMessage } from '../../../threads/engine.ts'
 import type { Message } from '../../base/conversation.ts'
 
@@ -30,7 +30,7 @@ export function firstMessage(
     section('context', directive.context),
     directive.steps.length === 0 ? '' : `<process>\n${directive.steps.map(step).join('\n')}\n</process>`,
     section('inputs', Object.keys(inputs).length === 0 ? '' : JSON.stringify(inputs, null, 2)),
-    section('success_criteria', [...directive.successCriteria, ...directive.checks.map(checkText)].map(listed).join('\n')),
+    section('success_criteria', directive.successCriteria.map((criterion) => `- ${criterion}`).join('\n')),
     section('outputs', outputsText(directive)),
     '</directive>',
     section('user_request', initialMessage),
@@ -47,29 +47,15 @@ export function inert(text: string): string {
 const RESERVED_MARK =
   /<(?=[\s/]*(?:directive|description|context|process|step|inputs|success_criteria|outputs|user_request|handed_over|system_note|system)\b)/gi
 
-function listed(text: string): string {
-  return `- ${text}`
-}
-
-/** What will be looked at is told beforehand, so that the first answer can be right. */
-function checkText(check: SuccessCheck): string {
-  switch (check.type) {
-    case 'command':
-      return `Checked when you finish: the command ${JSON.stringify(check.command)} ends with exit code 0.`
-    case 'file':
-      return `Checked when you finish: the file ${JSON.stringify(check.path)} exists${check.sha256 === null ? '' : ` with SHA-256 ${check.sha256}`}.`
-    case 'schema':
-      return `Checked when you finish: ${jsonAnswer(check.schema)}`
-  }
-}
-
-function outputsText({ outputs, outputsSchema }: DirectiveDefinition): string {
-  const list = outputs.map(({ name, description }) => listed(`${name}: ${description}`))
-  return [...list, ...(outputsSchema === null ? [] : [jsonAnswer(outputsSchema)])].join('\n')
+/** How the result must be written is told beforehand, so that the first answer can be right. */
+function outputsText({ outputs, outputsSchema, checks }: DirectiveDefinition): string {
+  const schemas = checks.flatMap((check) => (check.type === 'schema' ? [check.schema] : []))
+  const wanted = outputsSchema === null ? schemas : [outputsSchema, ...schemas]
+  return [...outputs.map(({ name, description }) => `- ${name}: ${description}`), ...wanted.map(jsonAnswer)].join('\n')
 }
 
 function jsonAnswer(schema: JsonObject): string {
-  return `your last answer is a JSON object, alone or in a \`\`\`json block, that matches this JSON Schema: ${JSON.stringify(schema)}`
+  return `Your last answer is a JSON object, alone or in a \`\`\`json block, that matches this JSON Schema: ${JSON.stringify(schema)}`
 }
 
 function section(name: string, text: string): string {
