@@ -1,0 +1,93 @@
+import type { JsonObject } from '../../json.ts'
+import { explainThread } from '../../harness/safety/why/explain-thread.ts'
+import type { Explanation } from '../../harness/safety/why/explain-thread.ts'
+import type { ThreadsClient } from '../../threads/threads-client.ts'
+import { withKiwi, type CliContext } from '../context.ts'
+import { EXIT, type ExitCode } from '../exit-codes.ts'
+import { clip, fields, widthOf } from '../format.ts'
+import { eventLine, missingOf, saidIn } from '../thread-text.ts'
+
+/** `kiwi why ID`: why a thread ended or waits, event by event; JSON is the whole explanation. */
+export async function why(context: CliContext, threadId: string, options: { readonly lines: number }): Promise<ExitCode> {
+  return withKiwi(context, async (kiwi) => {
+    const threads = kiwi.threads(context.projectPath)
+    const explanation = explainThread(threads, threadId, { events: options.lines })
+    const width = widthOf(process.stdout, 160)
+    context.output.data(explanation, () => whyText(threads, explanation, width))
+    return EXIT.ok
+  })
+}
+
+function whyText(threads: ThreadsClient, why: Explanation, width: number): string {
+  const line = (text: string): string => `  ${clip(text, width - 2)}`
+  return [
+    clip(why.verdict, width * 4),
+    '',
+    fields([
+      ['thread', why.thread_id],
+      ['status', [why.status, why.end_reason ?? why.wait_reason].filter((part) => part !== null).join(', ')],
+      ['below', why.ancestry.length < 2 ? null : places(why.ancestry)],
+      ['chain', why.chain.length < 2 ? null : places(why.chain)],
+    ]),
+    ...block(
+      'budget',
+      why.budget.map(({ limit, used, max, reached }) =>
+        line(`${limit.padEnd(22)} ${round(used)} of ${max}${reached ? '  reached' : ''}`),
+      ),
+    ),
+    ...block(
+      'denied',
+      why.denials.map((denial) => line(denialText(denial))),
+    ),
+    ...block(
+      'failed calls',
+      why.failures.map(({ ts, tool, code, message, links, failing_link: link, cause }) =>
+        line(
+          [
+            `${ts.slice(11, 19)}  ${tool}`,
+            code ?? '',
+            links.length < 2 ? '' : `in ${links.join(' → ')}${link === null ? '' : `, at ${link}`}`,
+            message,
+            cause === null ? '' : `(${cause})`,
+          ]
+            .filter((part) => part !== '')
+            .join('  '),
+        ),
+      ),
+    ),
+    ...block(
+      'questions',
+      why.questions.map(({ approval_id: id, status, title, answer }) =>
+        line(`${id}  ${status}  ${title}${answer === null || answer.reason === '' ? '' : ` (${answer.reason})`}`),
+      ),
+    ),
+    ...block(
+      'children that did not complete',
+      why.children.map((child) => line(places([child]))),
+    ),
+    ...block(
+      'events',
+      why.timeline.map((event) => `  ${eventLine(event, width - 2, saidIn(threads, event))}`),
+    ),
+  ].join('\n')
+}
+
+function block(title: string, lines: readonly string[]): readonly string[] {
+  return lines.length === 0 ? [] : ['', title, ...lines]
+}
+
+function places(path: Explanation['ancestry']): string {
+  return path
+    .map(({ thread_id: id, status, end_reason: reason }) => `${id} (${reason === null || reason === 'done' ? status : reason})`)
+    .join(' → ')
+}
+
+function denialText(denial: JsonObject): string {
+  const { ts, tool, suggestion } = denial
+  const advice = typeof suggestion === 'string' ? `. ${suggestion}` : ''
+  return `${typeof ts === 'string' ? ts.slice(11, 19) : ''}  ${typeof tool === 'string' ? tool : ''} lacked ${missingOf(denial)}${advice}`
+}
+
+function round(value: number): string {
+  return Number.isInteger(value) ? String(value) : value.toFixed(6)
+}
