@@ -83,7 +83,7 @@ export interface TokenLedger {
   key(keyId: string): RunKeyRow | undefined
   add(row: TokenRow): void
   get(jti: string): TokenRow | undefined
-  /** The newest token of a thread. */
+  /** The newest token of a thread, those of approvals aside. */
   latest(threadId: string): TokenRow | undefined
   /** Whether the thread may act at this moment: its row is running or spawning, and no cancel was asked for. */
   standing(threadId: string): 'live' | 'unknown' | 'cancelled' | 'ended' | 'stopped'
@@ -108,6 +108,18 @@ export interface TokenAuthority {
    * @throws {KiwiError} TOKEN_INVALID when none was ever minted for the thread, or it cannot be proven.
    */
   current(threadId: string): Promise<string>
+  /**
+   * A token of the thread for one call, or for the calls of one tool, that somebody approved: what the thread has now, and `tool.approved` of
+   * that tool. Good until `expiresAtMs` (UTC milliseconds) at most, and no longer than any token; never given by `current`.
+   *
+   * @throws {KiwiError} TOKEN_INVALID, also when the approval's own time is over.
+   */
+  mintApproval(request: {
+    readonly threadId: string
+    readonly approvalId: string
+    readonly toolId: string
+    readonly expiresAtMs: number
+  }): Promise<string>
   /** Signature, audience, purpose and expiry; the signature is checked once per token and host run. @throws {KiwiError} TOKEN_INVALID */
   verify(token: string): Promise<TokenClaims>
 }
@@ -124,7 +136,8 @@ export interface Gate {
   readonly authorize: Authorize
   /** The meta-tool itself and the item it names; requirements with their scopes are left to `authorize`, which sees the real parameters. */
   check(request: {
-    readonly verb: 'search' | 'load' | 'execute' | 'help'
+    /** `sign`: whether the thread may ask for a signature. It never signs by itself. */
+    readonly verb: 'search' | 'load' | 'execute' | 'sign' | 'help'
     readonly item: ItemQuestion | null
     readonly context: ExecutionContext
   }): Promise<Permission>

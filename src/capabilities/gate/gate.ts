@@ -12,12 +12,13 @@ import { KiwiError } from '../../kernel/errors.ts'
 import type { Gate, ItemQuestion, TokenAuthority, TokenClaims, TokenLedger, Vocabulary } from '../contract.ts'
 import { categoryAllows } from '../permissions/category-rules.ts'
 import { capabilityContains, capabilityCovers } from '../permissions/meet-grants.ts'
+import { APPROVED } from '../tokens/approval-token.ts'
 import { NOT_LIVE } from '../tokens/authority.ts'
 import { settledStanding } from '../tokens/standing.ts'
 import { containsValue } from '../scopes/scope-sets.ts'
 import { tollOf } from './ai-folder.ts'
 import { createThreadGrants, holds, operatorGrant, scopesOf } from './call-grant.ts'
-import { denied, type Missing, missingCapability, missingScope, refusal } from './missing.ts'
+import { denied, type Missing, missingApproval, missingCapability, missingScope, refusal } from './missing.ts'
 import { type Wanted, wantedBy } from './wanted.ts'
 
 export interface GateOptions {
@@ -63,7 +64,9 @@ export function createGate(options: GateOptions): Gate {
       if (caller.kind === 'refused') return caller.permission
       if (caller.kind !== 'thread') return PERMITTED
       const { claims } = caller
-      const lacking = [...lackingVerb(claims, verb), ...(item === null ? [] : lackingItem(claims, verb, item))]
+      // What may be asked to be signed is what may be read.
+      const use = verb === 'sign' ? 'load' : verb
+      const lacking = [...lackingVerb(claims, verb), ...(item === null ? [] : lackingItem(claims, use, item))]
       return lacking.length > 0 ? denied(lacking, claims) : PERMITTED
     },
   }
@@ -98,7 +101,7 @@ function invalidToken(reason: string): Caller {
   }
 }
 
-function lackingVerb({ grants }: TokenClaims, verb: 'search' | 'load' | 'execute' | 'help'): readonly Missing[] {
+function lackingVerb({ grants }: TokenClaims, verb: 'search' | 'load' | 'execute' | 'sign' | 'help'): readonly Missing[] {
   const id = `kiwi-mcp.${verb}`
   return holds(grants.capabilities, id) ? [] : [missingCapability(id)]
 }
@@ -155,6 +158,8 @@ function lackingWanted({ grants }: TokenClaims, wanted: Wanted, { vocabulary, us
   const toll = tollOf(wanted, userSpace)
   const shown = wanted.kind === 'value' ? wanted.value : wanted.scope
   if (toll.kind === 'closed') return [refusal(`${wanted.id} ${JSON.stringify(shown)}`, `No permission opens it: ${toll.reason}.`)]
+  if (wanted.id === APPROVED)
+    return capabilityCovers(capabilities, { scope: shown, id: APPROVED }, vocabulary) ? [] : [missingApproval(shown)]
   const isHeld =
     wanted.kind === 'value'
       ? capabilityContains(capabilities, wanted, vocabulary)
@@ -176,7 +181,7 @@ function signingRefused({ itemType, itemId }: AuthorizeRequest): Permission {
     [
       refusal(
         `the signature of a person for ${itemType} ${JSON.stringify(itemId)}`,
-        `A thread cannot sign. Ask for it: call help with action "escalate" and name the item; a person then runs \`kiwi sign ${itemType} ${itemId}\`.`,
+        'A thread cannot sign by itself. Its model calls sign, and a person decides.',
       ),
     ],
     null,

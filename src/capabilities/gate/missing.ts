@@ -1,5 +1,6 @@
 import type { Permission } from '../../kernel/contract.ts'
 import type { TokenClaims } from '../contract.ts'
+import { APPROVED } from '../tokens/approval-token.ts'
 
 /** One thing that a call lacks. */
 export interface Missing {
@@ -21,6 +22,12 @@ export function missingCapability(capability: string): Missing {
   return { capability, text: capability, remedy: tag === null ? null : { kind: 'tag', text: tag } }
 }
 
+/** Somebody's agreement, which no directive declares. */
+export function missingApproval(toolId: string): Missing {
+  const advice = `Somebody has to agree to each call of ${toolId}: a thread that executes it waits for the answer.`
+  return { capability: APPROVED, text: `${APPROVED} ${JSON.stringify(toolId)}`, remedy: { kind: 'advice', text: advice } }
+}
+
 /** Something that no permission would mend. */
 export function refusal(text: string, advice: string): Missing {
   return { capability: null, text, remedy: { kind: 'advice', text: advice } }
@@ -36,8 +43,10 @@ export function denied(lacking: readonly Missing[], claims: TokenClaims | null):
     ...(held.length === 0 ? [] : [`Stay within what this thread has: ${held.join('; ')}.`]),
     ...(tags.length === 0 ? [] : [`A directive that needs it declares ${tags.join(' ')}`]),
   ]
+  const onlyApproval = lacking.every(({ capability }) => capability === APPROVED)
   return {
     permitted: false,
+    ...(onlyApproval ? { code: 'APPROVAL_REQUIRED' } : {}),
     missing: unique(lacking.map(({ text }) => text)),
     suggestion: sentences.length === 0 ? 'No directive of a user can be given this.' : sentences.join(' '),
   }
@@ -75,6 +84,8 @@ function permissionTag(capability: string, scope: string | null): string | null 
     case 'tool.modify':
     case 'directive.modify':
       return `<modify resource="${family}"/>`
+    case 'thread.approve':
+      return '<execute resource="thread" action="approve"/>'
     case 'thread.orchestrate':
       return '<orchestration enabled="true"/>'
     default:

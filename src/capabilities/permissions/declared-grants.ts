@@ -1,5 +1,6 @@
 import type { DirectiveDefinition, ItemProblem, PermissionTag, Space } from '../../kernel/items/item.ts'
 import type { Capabilities, CategoryRule, Grants, Vocabulary } from '../contract.ts'
+import { APPROVED } from '../tokens/approval-token.ts'
 import { canonicalSet } from '../scopes/scope-sets.ts'
 import { readCategoryBlock } from './category-block.ts'
 import { createPermissionFindings } from './permission-findings.ts'
@@ -17,6 +18,7 @@ export const ORCHESTRATION_TOOLS: readonly string[] = [
   'pause_thread',
   'resume_thread',
   'cancel_thread',
+  'list_approvals',
 ]
 
 export interface DeclaredGrants {
@@ -59,6 +61,10 @@ function createCollection({ vocabulary, space, findings }: Reading): Collection 
   const blocks = new Map<string, readonly CategoryRule[]>()
   const add = (declared: DeclaredCapability): void => {
     const { info, scope, tag } = declared
+    if (info.id === APPROVED) {
+      findings.problem(tag, `\`${APPROVED}\` is not declared`, 'Remove it: somebody gives it, call by call, when a thread asks.')
+      return
+    }
     if (info.systemOnly && space !== 'system') {
       const fix = 'Remove it; no project or user directive can have it.'
       findings.problem(tag, `\`${info.id}\` is for shipped directives only`, fix)

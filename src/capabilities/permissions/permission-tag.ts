@@ -89,10 +89,11 @@ function readExecuteTag(reading: Reading): readonly DeclaredCapability[] {
     case 'kiwi-mcp':
       return tag.attributes['action'] === '*' ? readEveryVerb(reading) : readAction(reading, { resource, known })
     case 'thread':
+      if (tag.attributes['action'] === 'approve') return readAction(reading, { resource, known })
       reading.findings.problem(
         tag,
-        'threads are not granted by `<execute>`',
-        'Write `<orchestration enabled="true"/>`, with lists of what may be spawned.',
+        'threads are not steered by `<execute>`',
+        'Write `<orchestration enabled="true"/>`, with lists of what may be spawned; `action="approve"` answers what threads below ask.',
       )
       return []
     default:

@@ -7,12 +7,14 @@
  *   A4. Only a thread that may act at this moment gets a new token.
  *   A5. No error carries a token.
  *   A6. A token that still holds is used when its renewal cannot be written down.
+ *   A7. What somebody approved is in a token of its own, which nothing is minted or renewed from.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { Grants, TokenAuthority, TokenClaims, TokenLedger, TokenRow, Vocabulary } from '../contract.ts'
 import type { InstallKey } from '../keys/install-key.ts'
 import { coversGrants, meetGrants } from '../permissions/meet-grants.ts'
+import { approvalJti, withApproval, withoutApproval } from './approval-token.ts'
 import { issuerOf, proveToken } from './prove-token.ts'
 import { certifyRunKey, type RunKey } from './run-key.ts'
 import { settledStanding, type Standing } from './standing.ts'
@@ -49,6 +51,7 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
   const { ledger } = options
   const desk = createDesk(options)
   const renewals = new Map<string, Promise<string>>()
+  const mintApproval = createApprovalMint(desk, ledger)
 
   async function renew(threadId: string, row: TokenRow): Promise<string> {
     const standing = await settledStanding(ledger, threadId)
@@ -59,13 +62,15 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
     return token
   }
 
-  return {
+  const authority: TokenAuthority = {
     async mint({ threadId, directiveId, parentThreadId, declared }) {
       const standing = await settledStanding(ledger, threadId)
       if (standing !== 'live') throw notLive(threadId, standing)
       const vocabulary = await options.vocabulary()
       const parent = parentThreadId === null ? null : await desk.latest(parentThreadId)
-      let grants = parent === null ? declared : meetGrants(parent.grants, declared, vocabulary)
+      // A7
+      const wanted = withoutApproval(declared)
+      let grants = parent === null ? wanted : meetGrants(parent.grants, wanted, vocabulary)
       // A2: a second minting (the first was not journaled) keeps within the first.
       if (ledger.latest(threadId) !== undefined) {
         const first = await desk.latest(threadId)
@@ -94,7 +99,34 @@ export function createTokenAuthority(options: TokenAuthorityOptions): TokenAutho
         return token
       }
     },
+    mintApproval: async (request) => mintApproval(request, await authority.current(request.threadId)),
     verify: (token) => desk.open(token),
+  }
+  return authority
+}
+
+/** A7: within the thread's present token, and what somebody approved. One token serves all calls while it lasts, so that the ledger stays small. */
+function createApprovalMint(
+  desk: Desk,
+  ledger: TokenLedger,
+): (request: Parameters<TokenAuthority['mintApproval']>[0], present: string) => Promise<string> {
+  const made = new Map<string, { readonly token: string; readonly parentJti: string; readonly endMs: number }>()
+  return async ({ threadId, approvalId, toolId, expiresAtMs }, present) => {
+    const standing = await settledStanding(ledger, threadId)
+    if (standing !== 'live') throw notLive(threadId, standing)
+    const { jti: parentJti, directiveId, grants } = await desk.open(present)
+    const nowMs = desk.now()
+    if (expiresAtMs <= nowMs) throw approvalOver(threadId, approvalId)
+    const key = JSON.stringify([threadId, approvalId, toolId])
+    const known = made.get(key)
+    const soon = Math.min(expiresAtMs, nowMs + TOKEN_LIFE_MS * RENEW_SHARE)
+    if (known?.parentJti === parentJti && known.endMs >= soon) return known.token
+    const jti = approvalJti(approvalId, randomUUID())
+    const wanted = { threadId, directiveId, parentJti, jti, expiresAtMs, grants: withApproval(grants, toolId) }
+    const { token, claims } = await desk.issue(wanted)
+    if (made.size >= MAX_REMEMBERED) made.clear()
+    made.set(key, { token, parentJti, endMs: claims.expiresAtMs })
+    return token
   }
 }
 
@@ -106,6 +138,9 @@ interface Desk {
     readonly directiveId: string
     readonly parentJti: string | null
     readonly grants: Grants
+    readonly jti?: string
+    /** An earlier end than that of the life of a token. */
+    readonly expiresAtMs?: number
   }): Promise<{ readonly token: string; readonly claims: TokenClaims }>
   /** Claims of a recorded token of this or an earlier host run, expired ones too. */
   prove(row: TokenRow): Promise<TokenClaims>
@@ -154,7 +189,8 @@ function createDesk(options: TokenAuthorityOptions): Desk {
     },
     async issue(wanted) {
       const issuedAtMs = now()
-      const claims = { ...wanted, jti: randomUUID(), issuedAtMs, expiresAtMs: issuedAtMs + TOKEN_LIFE_MS }
+      const expiresAtMs = Math.min(wanted.expiresAtMs ?? Infinity, issuedAtMs + TOKEN_LIFE_MS)
+      const claims = { ...wanted, jti: wanted.jti ?? randomUUID(), issuedAtMs, expiresAtMs }
       const token = await sealToken(claims, runKey, parties)
       if (!isRecorded) ledger.addKey(certifyRunKey(runKey, installKey))
       isRecorded = true
@@ -193,6 +229,17 @@ function neverMinted(threadId: string): KiwiError {
     facts: { thread_id: threadId },
     suggestion: 'A thread gets its token when its directive is loaded. Spawn it again.',
   })
+}
+
+function approvalOver(threadId: string, approvalId: string): KiwiError {
+  return new KiwiError(
+    'TOKEN_INVALID',
+    `Approval ${approvalId} of thread ${threadId} holds no longer: its time is over. ${EXPLAIN}`,
+    {
+      facts: { thread_id: threadId, approval_id: approvalId },
+      suggestion: 'Make the call again; somebody is asked again.',
+    },
+  )
 }
 
 function notLive(threadId: string, standing: Exclude<Standing, 'live'>): KiwiError {

@@ -1,5 +1,6 @@
-import type { Grants, TokenLedger, TokenRow, Vocabulary } from '../contract.ts'
+import type { Grants, TokenClaims, TokenLedger, TokenRow, Vocabulary } from '../contract.ts'
 import { coversGrants } from '../permissions/meet-grants.ts'
+import { holdsApproval, isApprovalJti, withoutApproval } from './approval-token.ts'
 import { proveToken } from './prove-token.ts'
 
 export interface TokenChainOptions {
@@ -24,6 +25,8 @@ export interface TokenLink {
   readonly grants: Grants | null
   /** Null for the token of a thread that the operator spawned, which has no parent. */
   readonly within_parent: boolean | null
+  /** It is for what somebody approved, which it grants besides what its parent does. */
+  readonly approval: boolean
   /** What does not hold; null for a good link. */
   readonly problem: string | null
 }
@@ -76,10 +79,14 @@ async function verifyLink(
   const proof = await proveToken(row, options)
   const claims = proof.kind === 'proven' ? proof.claims : null
   const parent = claims === null || parentRow === undefined ? null : await proveToken(parentRow, options)
+  const isApproval = isApprovalJti(row.jti)
+  // What was approved comes on top of what the thread has.
+  const inherited = claims !== null && isApproval ? withoutApproval(claims.grants) : claims?.grants
   const isWithin =
     row.parentJti === null
       ? null
-      : claims !== null && parent?.kind === 'proven' && coversGrants(parent.claims.grants, claims.grants, options.vocabulary)
+      : inherited !== undefined && parent?.kind === 'proven' && coversGrants(parent.claims.grants, inherited, options.vocabulary)
+  const misplaced = claims === null ? null : misplacedApproval(claims, parentRow)
   return {
     thread_id: row.threadId,
     directive: claims?.directiveId ?? null,
@@ -91,8 +98,16 @@ async function verifyLink(
     install_key: proof.kind === 'proven' ? proof.runKey.certifiedBy : null,
     grants: claims?.grants ?? null,
     within_parent: isWithin,
-    problem: proof.kind === 'refuted' ? proof.reason : isWithin === false ? whyNotWithin(parentRow, parent?.kind) : null,
+    approval: isApproval,
+    problem: proof.kind === 'refuted' ? proof.reason : isWithin === false ? whyNotWithin(parentRow, parent?.kind) : misplaced,
   }
+}
+
+/** An approval is for the thread that asked, beside the tokens that others are minted from. */
+function misplacedApproval({ jti, threadId, grants }: TokenClaims, parentRow: TokenRow | undefined): string | null {
+  if (!isApprovalJti(jti)) return holdsApproval(grants) ? 'it holds an approval, and is not the token of one' : null
+  if (parentRow?.threadId !== threadId) return 'it is the token of an approval, and its parent token is that of another thread'
+  return isApprovalJti(parentRow.jti) ? 'its parent token is itself that of an approval' : null
 }
 
 function whyNotWithin(parentRow: TokenRow | undefined, parent: 'proven' | 'refuted' | undefined): string {

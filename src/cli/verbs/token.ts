@@ -21,13 +21,18 @@ export async function tokenVerify(context: CliContext, id: string): Promise<Exit
 function chainText({ links, reason }: TokenChain): string {
   const verdict =
     reason === null
-      ? `proven: ${links.length === 1 ? 'the token is' : `all ${links.length} tokens are`} signed, and none grants more than its parent`
+      ? `proven: ${links.length === 1 ? 'the token is' : `all ${links.length} tokens are`} signed, and none grants more than its parent${links.some(({ approval }) => approval) ? ' but what was approved' : ''}`
       : `NOT proven: ${terminalLine(reason)}`
   return [...links.map(linkText), verdict].join('\n\n')
 }
 
 function linkText(link: TokenLink): string {
-  const within = link.within_parent === null ? 'no parent: spawned by the operator' : link.within_parent ? 'yes' : 'NO'
+  const within =
+    link.within_parent === null
+      ? 'no parent: spawned by the operator'
+      : link.within_parent
+        ? `yes${link.approval ? ', but for what was approved' : ''}`
+        : 'NO'
   const signer = link.install_key === null ? 'not proven' : `certified by install key ${link.install_key}`
   return fields([
     ['thread', link.thread_id],

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { RunKeyRow, TokenLedger, TokenRow } from '../../capabilities/contract.ts'
+import { APPROVAL_PREFIX } from '../../capabilities/tokens/approval-token.ts'
 import { isTerminal, readStatus } from '../status.ts'
 import { integer, text, textOrNull } from '../store/columns.ts'
 import type { Row } from '../store/columns.ts'
@@ -9,9 +10,15 @@ const INSERT_KEY = `INSERT INTO token_keys (key_id, public_key, certified_by, ce
   ON CONFLICT (key_id) DO NOTHING`
 const INSERT_TOKEN = `INSERT INTO tokens (jti, parent_jti, thread_id, key_id, issued_at_ms, expires_at_ms, token)
   VALUES (?, ?, ?, ?, ?, ?, ?)`
-/** What nothing will ask for again: expired, not the newest of its thread, and no token's parent. The first of each thread stays, as proof. */
-const PRUNE = `DELETE FROM tokens WHERE thread_id = :thread AND expires_at_ms < :now
-  AND id NOT IN (SELECT max(id) FROM tokens WHERE thread_id = :thread UNION SELECT min(id) FROM tokens WHERE thread_id = :thread)
+/** Those of approvals are beside the line of a thread's own tokens. */
+const ORDINARY = `jti NOT GLOB '${APPROVAL_PREFIX}*'`
+const LATEST = `SELECT * FROM tokens WHERE thread_id = ? AND ${ORDINARY} ORDER BY id DESC LIMIT 1`
+/**
+ * What nothing will ask for again: expired, not the newest of its thread, and no token's parent. The first of each thread stays, as proof,
+ * and so do those of approvals.
+ */
+const PRUNE = `DELETE FROM tokens WHERE thread_id = :thread AND expires_at_ms < :now AND ${ORDINARY}
+  AND id NOT IN (SELECT max(id) FROM tokens WHERE thread_id = :thread AND ${ORDINARY} UNION SELECT min(id) FROM tokens WHERE thread_id = :thread)
   AND NOT EXISTS (SELECT 1 FROM tokens AS child WHERE child.parent_jti = tokens.jti)`
 const STANDING = 'SELECT status, cancel_mode FROM threads WHERE thread_id = ?'
 
@@ -41,7 +48,7 @@ export function createTokenLedger(store: Store): TokenLedger {
     },
     latest(threadId) {
       // By the order of writing: a clock that was set back must not bring an older token to the top.
-      const row = store.statement('SELECT * FROM tokens WHERE thread_id = ? ORDER BY id DESC LIMIT 1').get(threadId)
+      const row = store.statement(LATEST).get(threadId)
       return row === undefined ? undefined : toTokenRow(row)
     },
     standing(threadId) {

@@ -112,7 +112,7 @@ test('a thread never signs, and is told how to ask for it', async (t) => {
   const { ask } = await openPost(t, { ...CALLER, 'kiwi-mcp.sign': true })
   const answer = await ask({ verb: 'sign', itemType: 'directive', itemId: 'mine' })
   assert.deepEqual(missing(answer), ['the signature of a person for directive "mine"'])
-  assert.match(suggestion(answer), /call help with action "escalate".*`kiwi sign directive mine`/)
+  assert.match(suggestion(answer), /cannot sign by itself\. Its model calls sign/)
 })
 
 test('no answer of the gate carries the token', async (t) => {

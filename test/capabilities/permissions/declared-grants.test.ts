@@ -112,7 +112,7 @@ for (const { tag, reason, fix } of [
   { tag: '<execute resource="kiwi-mcp"/>', reason: /`action` is missing/, fix: /search/ },
   { tag: '<execute resource="kiwi-mcp" action="exekute"/>', reason: /no action `exekute`/, fix: /`execute`/ },
   { tag: '<execute resource="db" action="drop"/>', reason: /`db` has no action `drop`/, fix: /migrate, query/ },
-  { tag: '<execute resource="thread" action="orchestrate"/>', reason: /not granted by `<execute>`/, fix: /<orchestration/ },
+  { tag: '<execute resource="thread" action="orchestrate"/>', reason: /not steered by `<execute>`/, fix: /<orchestration/ },
   { tag: '<modify resource="knowledge"/>', reason: /no resource `knowledge`/, fix: /directive/ },
   { tag: '<spawn action="process"/>', reason: /no action `process`/, fix: /thread/ },
   { tag: '<orchestration/>', reason: /does not say whether it is enabled/, fix: /enabled="true"/ },

@@ -101,6 +101,7 @@ export const VOCABULARY: Vocabulary = vocabulary([
   ['net.websocket', 'host', 'url'],
   ['mcp.connect', 'id', 'server'],
   ['tool.execute', 'id', 'id'],
+  ['tool.approved', 'id', 'id'],
   ['process.exec', null, null],
   ['tool.modify', null, null],
   ['directive.modify', null, null],
