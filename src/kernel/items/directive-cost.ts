@@ -23,6 +23,9 @@ const COST_FIELDS: ReadonlyMap<string, ValueKind> = new Map([
   ['max_depth', 'count'],
   ['max_handoffs', 'count'],
 ])
+/** Every field of `<cost>`. */
+export const COST_NAMES: readonly string[] = [...COST_FIELDS.keys()]
+
 /** The short form and what each of its fields means. */
 const LIMIT_FIELDS: ReadonlyMap<string, string> = new Map([
   ['turns', 'max_turns'],

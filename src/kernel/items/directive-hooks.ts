@@ -1,6 +1,7 @@
 import type { Expression, PathUse } from '../expressions/expression.ts'
 import { parseExpression } from '../expressions/parse-expression.ts'
 import { findPaths } from '../expressions/render-paths.ts'
+import { COST_NAMES } from './directive-cost.ts'
 import { blockText, childTags, inText, lineText, rawText } from './directive-reader.ts'
 import type { DirectiveReader } from './directive-reader.ts'
 import type { XmlTag } from './directive-xml.ts'
@@ -9,12 +10,15 @@ import { ITEM_ID, PARAMETER_NAME } from './names.ts'
 import { suggestName } from './nearest-name.ts'
 
 const MAX_HOOKS = 32
-/** What a hook can read; null where the entries are not the same for every thread. */
-const SCOPE: ReadonlyMap<string, readonly string[] | null> = new Map([
+/** What a hook can read. Entries of another name are null whenever it is asked. */
+const SCOPE: ReadonlyMap<string, readonly string[]> = new Map([
   ['event', ['name', 'code', 'detail']],
   ['directive', ['name', 'inputs']],
-  ['cost', null],
-  ['limits', null],
+  [
+    'cost',
+    ['turns', 'input_tokens', 'output_tokens', 'total_tokens', 'context_tokens', 'tool_calls', 'spent_usd', 'elapsed_seconds'],
+  ],
+  ['limits', COST_NAMES],
   ['permissions', ['granted', 'required']],
 ])
 /** The values of `event.name`. */
@@ -97,7 +101,7 @@ function checkPaths(tag: XmlTag, paths: readonly PathUse[], reader: DirectiveRea
     if (entries === undefined) {
       const reason = `\`${segments.join('.').slice(0, 60)}\` is nothing that a hook can read`
       reader.problem(inText(tag, offset), reason, suggestName(root, [...SCOPE.keys()]))
-    } else if (entries !== null && entry !== undefined && !entries.includes(entry)) {
+    } else if (entry !== undefined && !entries.includes(entry)) {
       const reason = `\`${root}\` has no \`${entry.slice(0, 60)}\`, so this is always null`
       reader.warn(inText(tag, offset), reason, suggestName(entry, entries))
     }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { evaluate } from '../../../src/kernel/expressions/evaluate.ts'
+import { COST_NAMES } from '../../../src/kernel/items/directive-cost.ts'
 import type { ParsedFile } from '../../../src/kernel/items/parsed-file.ts'
 import { COMPLETE_METADATA, directiveFile } from './item-spaces.ts'
 import { assertRefused, parseDirectiveText, parseText } from './parse.ts'
@@ -115,7 +116,11 @@ test('a name of an event that never comes, and an entry that is never there, are
   assert.deepEqual(warningsOf(withWhen('event.nme == "on_error"')), [
     `${LINE + 1}:7: \`event\` has no \`nme\`, so this is always null. Did you mean \`name\`?`,
   ])
-  assert.deepEqual(warningsOf(withWhen('event.detail.anything and cost.anything and "x" in permissions.granted')), [])
+  assert.deepEqual(warningsOf(withWhen('event.detail.anything and limits.max_handoffs > 1 and "x" in permissions.granted')), [])
+  assert.deepEqual(warningsOf(withWhen('cost.spend_usd > limits.max_cost')), [
+    `${LINE + 1}:7: \`cost\` has no \`spend_usd\`, so this is always null. Did you mean \`spent_usd\`?`,
+    `${LINE + 1}:24: \`limits\` has no \`max_cost\`, so this is always null. Known names: ${[...COST_NAMES].join(', ')}.`,
+  ])
 })
 
 test('inputs of a hook have names and placeholders that can be filled', () => {
