@@ -5,9 +5,12 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { JsonObject } from '../src/json.ts'
 import { parseItem } from '../src/kernel/items/item-file.ts'
 import { startScriptedModel } from '../src/scripted-model/server.ts'
 import { createScriptedProject, type ScriptedProject } from './cli/scripted-project.ts'
+import { directiveExamples, findingsOf } from './directive-examples.ts'
+import { valueOf } from './kernel/expressions/expressions.ts'
 
 const ENTRY_POINTS: Readonly<Record<string, URL>> = {
   'kiwi-mcp': new URL('../src/index.ts', import.meta.url),
@@ -21,10 +24,13 @@ before(async () => {
 })
 after(() => project.close())
 
+function read(document: string): string {
+  return readFileSync(fileURLToPath(new URL(`../${document}`, import.meta.url)), 'utf8')
+}
+
 /** The code of a document's fences of one language, in order; `mark` is longer where a fence holds fences. */
 function fences(document: string, language: string, mark = '```'): readonly string[] {
-  const text = readFileSync(fileURLToPath(new URL(`../${document}`, import.meta.url)), 'utf8')
-  return Array.from(text.matchAll(new RegExp(`^${mark}${language}\\n([^]*?)^${mark}$`, 'gmu')), ([, code = '']) => code)
+  return Array.from(read(document).matchAll(new RegExp(`^${mark}${language}\\n([^]*?)^${mark}$`, 'gmu')), ([, code = '']) => code)
 }
 
 /** Runs an example as a program in the scripted project, with the package's names leading to the sources. */
@@ -85,4 +91,27 @@ test('the items that help shows are valid files', () => {
     parsed.map(({ problems }) => problems),
     [[], [], []],
   )
+})
+
+test('the examples of docs/directives.md are read without a warning, or with the errors and warnings that are shown', async () => {
+  const examples = directiveExamples(read('docs/directives.md'))
+  assert(examples.length > 15)
+  for (const { mark, xml, shown } of examples) {
+    const { problems, warnings } = await findingsOf(xml)
+    const expected = { problems: mark === 'invalid' ? shown : '', warnings: mark === 'warned' ? shown : '' }
+    assert.deepEqual({ problems: problems.join('\n'), warnings: warnings.join('\n') }, expected, xml)
+    assert(['', 'invalid', 'warned'].includes(mark), mark)
+  }
+})
+
+test('the conditions of docs/directives.md have the values that are shown', () => {
+  const document = read('docs/directives.md')
+  // The block is ours, and an object.
+  const scope = JSON.parse(fences('docs/directives.md', 'json')[0] ?? '') as JsonObject
+  const rows = Array.from(document.matchAll(/^\| `([^`]+)` \| `([^`]+)` \| [^|]+ \|$/gmu), ([, text = '', value = '']) => ({
+    text,
+    value,
+  }))
+  assert(rows.length > 10)
+  for (const { text, value } of rows) assert.equal(JSON.stringify(valueOf(text, scope)), value, text)
 })
