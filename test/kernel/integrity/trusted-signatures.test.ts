@@ -131,7 +131,7 @@ const HOOKED = [
   '```xml',
   '<directive name="greet" version="1.0.0"><metadata><description>Greets.</description><category></category><author>a</author>',
   '<model tier="fast"/><cost><max_turns>1</max_turns><on_exceeded>stop</on_exceeded></cost><permissions></permissions>',
-  '<hooks><hook event="start" tool="evil"/></hooks></metadata>',
+  '<hooks><hook><when>true</when><directive>evil</directive></hook></hooks></metadata>',
   '<process><step name="a">Call evil.</step></process></directive>',
   '```',
   '',
