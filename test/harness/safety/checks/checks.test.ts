@@ -189,7 +189,7 @@ test('a check that the thread may not run has failed, and says which permission 
 })
 
 test('a check runs in the sandbox of its thread, with no more power than that one has', async (t) => {
-  // Guard: `callTool` executes under the token of the thread (runUnderToken); under the host's authority the file outside of its grants is read.
+  // Guard: `callTool` executes under the token of its thread (`runUnderToken`). As the operator the command shows the file, and the thread is done.
   const shop = await openWorkshop(t, {
     directives: checked('<check type="command">cat private/key.txt</check>', {
       permissions:
@@ -203,7 +203,8 @@ test('a check runs in the sandbox of its thread, with no more power than that on
   assert.ok(!JSON.stringify(shop.threads.messages(row.thread_id)).includes('the private text'))
 })
 
-test('what a check quotes cannot end its note, and no secret of the settings stands in it', async (t) => {
+test('threat row 58: what a check quotes cannot end its note, and no secret of the settings stands in it', async (t) => {
+  // Guards: `describe` makes what was found inert; `reportOf` redacts before it cuts.
   const shop = await openWorkshop(t, {
     directives: checked('<check type="command">cat out.txt; exit 1</check>'),
     secrets: { SERVICE_TOKEN: 'tok-1234567890abcdef' },
