@@ -18,6 +18,9 @@ export const ORCHESTRATION_TOOLS: readonly string[] = [
   'pause_thread',
   'resume_thread',
   'cancel_thread',
+  'raise_budget',
+  'retry_thread',
+  'fork_thread',
   'list_approvals',
 ]
 

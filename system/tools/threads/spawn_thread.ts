@@ -6,7 +6,7 @@ import type { SpawnCall } from '../../../src/harness/safety/spawning/spawning.ts
 import type { SpawnReceipt } from '../../../src/threads/threads-client.ts'
 
 export const __tool_type__ = 'runtime'
-export const __version__ = '1.0.0'
+export const __version__ = '1.1.0'
 export const __executor_id__ = 'node'
 export const __category__ = 'threads'
 export const __description__ =
@@ -23,6 +23,12 @@ export const PARAMETERS: JsonObject = {
     initial_message: { type: 'string', default: 'Execute this directive.', description: 'The request to the thread.' },
     inputs: { type: 'object', description: "The directive's inputs." },
     project_path: { type: 'string', description: 'Absolute path of the project, when it is not the current one.' },
+    on_parent_end: {
+      type: 'string',
+      enum: ['cancel', 'detach'],
+      default: 'cancel',
+      description: 'Inside a thread: detach lets it go on when this thread ends or is cancelled.',
+    },
     harness: { type: 'string', default: 'safety_harness', description: 'Tool of type harness that runs the thread.' },
   },
 }

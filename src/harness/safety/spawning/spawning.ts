@@ -17,6 +17,8 @@ export interface SpawnCall {
   readonly initial_message?: string
   readonly inputs?: JsonObject
   readonly project_path?: string
+  /** Default `cancel`: the thread ends with the one that spawned it. */
+  readonly on_parent_end?: 'cancel' | 'detach'
 }
 
 /** Who spawns, and with what. */
@@ -28,8 +30,8 @@ export interface Spawner {
 }
 
 const DEFAULT_MESSAGE = 'Execute this directive.'
-const DEFAULT_HARNESS = 'safety_harness'
-const ID_ATTEMPTS = 5
+export const DEFAULT_HARNESS = 'safety_harness'
+export const ID_ATTEMPTS = 5
 /** These say themselves what went wrong; everything else that stops a spawn is SPAWN_FAILED with its cause. */
 const OWN_CODES: ReadonlySet<ErrorCode> = new Set([
   'DIRECTIVE_INVALID',
@@ -103,7 +105,8 @@ async function planFor({ services, context }: Spawner, call: SpawnCall): Promise
   return planSpawn(services, context, call.directive_name, call.inputs ?? {})
 }
 
-function requestOf(
+/** The row that a checked directive becomes. */
+export function requestOf(
   { services, context, options = {} }: Spawner,
   call: SpawnCall,
   chosen: { readonly threadId: string; readonly harness: string; readonly plan: SpawnPlan },
@@ -121,6 +124,8 @@ function requestOf(
     grantedNano,
     maxSpawns: cost.max_spawns ?? null,
     maxDepth: cost.max_depth ?? null,
+    maxLive: cost.max_live_spawns ?? null,
+    onParentEnd: call.on_parent_end ?? 'cancel',
     guarantee,
     options,
     costBudget: { ...cost, model: target.model, provider: target.provider, model_tool: target.tool },
@@ -153,7 +158,7 @@ async function spawnOnce(
   }
 }
 
-function receiptOf(row: ThreadRow): SpawnReceipt {
+export function receiptOf(row: ThreadRow): SpawnReceipt {
   return {
     success: true,
     thread_id: row.thread_id,
@@ -173,7 +178,7 @@ async function assertHarness(services: HarnessServices, name: string): Promise<v
   })
 }
 
-function exists(services: HarnessServices, threadId: string): boolean {
+export function exists(services: HarnessServices, threadId: string): boolean {
   try {
     services.threads.get(threadId)
     return true
@@ -183,11 +188,15 @@ function exists(services: HarnessServices, threadId: string): boolean {
   }
 }
 
-function isCollision(error: unknown): boolean {
+export function isCollision(error: unknown): boolean {
   return error instanceof KiwiError && error.code === 'THREAD_ID_COLLISION'
 }
 
-async function orSpawnFailed(call: SpawnCall, spawn: () => Promise<SpawnReceipt>): Promise<SpawnReceipt> {
+/** What went wrong as an error of spawning, with the directive's name. */
+export async function orSpawnFailed(
+  call: Pick<SpawnCall, 'directive_name'>,
+  spawn: () => Promise<SpawnReceipt>,
+): Promise<SpawnReceipt> {
   try {
     return await spawn()
   } catch (error) {
@@ -197,7 +206,7 @@ async function orSpawnFailed(call: SpawnCall, spawn: () => Promise<SpawnReceipt>
   }
 }
 
-function spawnError(call: SpawnCall, error: unknown): KiwiError {
+function spawnError(call: Pick<SpawnCall, 'directive_name'>, error: unknown): KiwiError {
   const { code, message, suggestion, retryable } = toEnvelope(error).error
   const facts = error instanceof KiwiError ? (error.context.facts ?? {}) : {}
   const own = OWN_CODES.has(code)

@@ -7,6 +7,7 @@ import type { Commit, TurnContext } from '../../../threads/engine.ts'
 import { handedOverText } from '../handoff/successor.ts'
 import { isHookThread } from '../hooks/hook-thread.ts'
 import { contextLimit } from '../limits/context.ts'
+import { continuationOf } from './continuation.ts'
 import { firstMessage, stored } from './messages.ts'
 import { contextWindowOf } from '../model/prices.ts'
 import type { HarnessServices } from '../services.ts'
@@ -46,7 +47,7 @@ async function loadDirective(
   ctx: TurnContext,
   signal: AbortSignal,
 ): Promise<{ readonly value: DirectiveOutcome; readonly commit: Commit }> {
-  const { directiveId, inputs, initialMessage } = ctx.start
+  const { directiveId, inputs } = ctx.start
   const answer = await services.kernel.execute(
     { item_type: 'directive', item_id: directiveId, parameters: inputs },
     { signal, __auth: services.hostAuthority, __thread_id: ctx.threadId, __directive_id: directiveId },
@@ -70,16 +71,26 @@ async function loadDirective(
     ...(directive.checks.length === 0 ? {} : { checks: directive.checks }),
     ...(directive.outputsSchema === null ? {} : { outputsSchema: directive.outputsSchema }),
   }
-  const message = firstMessage(directive, withDefaults(directive, inputs), initialMessage, handedOverText(ctx.start))
+  const given = withDefaults(directive, inputs)
+  const said = continuationOf(services, ctx, { directive, inputs: given }) ?? beginning(ctx, directive, given)
   return {
     value: { ok: true, prepared, agentsSha256: agents.sha256 },
     commit: {
-      messages: [stored(message)],
+      ...said,
       events: [
         { type: 'status', payload: { ...statusOf(directive, prepared, agents.sha256), ...tokenFacts(token) } },
-        { type: 'user_message', payload: {}, message: 0, transcript: { content: contentOf(message) } },
+        ...(said.events ?? []),
       ],
     },
+  }
+}
+
+/** The first message of a conversation. */
+function beginning({ start }: TurnContext, directive: DirectiveDefinition, inputs: JsonObject): Commit {
+  const message = firstMessage(directive, inputs, start.initialMessage, handedOverText(start))
+  return {
+    messages: [stored(message)],
+    events: [{ type: 'user_message', payload: {}, message: 0, transcript: { content: contentOf(message) } }],
   }
 }
 

@@ -39,6 +39,20 @@ export function firstMessage(
   return { role: 'user', content: sections.filter((text) => text !== '').join('\n') }
 }
 
+/**
+ * What a thread says at the end of the conversation that it goes on with: where that comes from, the directive where it is another one than
+ * before (as `firstMessage` gives it without a request), and the request.
+ */
+export function continuingMessage(parts: {
+  readonly intro: string
+  readonly directive: string | null
+  readonly request: string
+}): Message {
+  const { intro, directive, request } = parts
+  const changed = directive === null ? [] : ['The directive is another one now. From here on this one holds:', directive]
+  return { role: 'user', content: [inert(intro), ...changed, section('user_request', request)].join('\n') }
+}
+
 /** Makes text inert between our section marks; everything else in it stays as it is. */
 export function inert(text: string): string {
   return text.replaceAll(RESERVED_MARK, '&lt;')

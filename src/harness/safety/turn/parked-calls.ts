@@ -1,6 +1,7 @@
-import type { Commit, TurnContext } from '../../../threads/engine.ts'
+import type { TurnContext } from '../../../threads/engine.ts'
 import { isTerminal, needsPerson } from '../../../threads/status.ts'
 import type { HarnessServices } from '../services.ts'
+import { joinedCommits } from './joined-commits.ts'
 import type { ParkedCall } from './state.ts'
 import { callerOf } from '../interventions/caller.ts'
 import { waitAnswer } from '../interventions/thread-view.ts'
@@ -27,21 +28,6 @@ export async function deliverParked(services: HarnessServices, ctx: TurnContext,
       const answer = waitAnswer(services.threads, call.waitFor, caller)
       return answerCommit(ctx, { id: call.callId, tool: call.tool }, JSON.stringify(answer), false)
     })
-    return { value: parked.length, commit: joined(commits) }
+    return { value: parked.length, commit: joinedCommits(commits) }
   })
-}
-
-/** One commit of several; events keep pointing at their own message. */
-function joined(commits: readonly Commit[]): Commit {
-  const messages = commits.flatMap((commit) => commit.messages ?? [])
-  let offset = 0
-  const events = commits.flatMap((commit) => {
-    const moved = (commit.events ?? []).map((event) =>
-      event.message === undefined ? event : { ...event, message: event.message + offset },
-    )
-    offset += commit.messages?.length ?? 0
-    return moved
-  })
-  const toolCalls = commits.reduce((sum, commit) => sum + (commit.usage?.tool_calls ?? 0), 0)
-  return { messages, events, ...(toolCalls === 0 ? {} : { usage: { tool_calls: toolCalls } }) }
 }
