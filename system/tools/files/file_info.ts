@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto'
-import { type OpenFile, openFile, openFolder, type ProjectContext, projectRoot } from '../../../src/primitives/files/confined-fs.ts'
+import {
+  type OpenFile,
+  openFile,
+  openFolder,
+  type ProjectContext,
+  projectRoot,
+} from '../../../src/primitives/files/confined-fs.ts'
 import { ConfinedPathError } from '../../../src/primitives/files/relative-path.ts'
 
 export const __tool_type__ = 'runtime'

@@ -73,8 +73,9 @@ test('the model is told beforehand which JSON its result must be', async (t) => 
   const shop = await openWorkshop(t, { directives: checked('', { outputs: SCHEMA }), scenario: () => says('{"files": 3}') })
   const row = await shop.run('work')
   const [first] = shop.threads.messages(row.thread_id)
+  assert.ok(first !== undefined)
   assert.match(
-    (first?.content as { content: string }).content,
+    (first.content as { content: string }).content,
     /<outputs>\nYour last answer is a JSON object.*"required":\["files"\]/,
   )
 })
@@ -113,7 +114,7 @@ for (const [what, checks, finding] of [
     )
     assert.match(notes(shop, row.thread_id)[0] ?? '', finding)
     const { message, checks: failed, text } = row.result as JsonObject
-    assert.match(String(message), /^1 of 1 checks failed again after the round of repair: check-1 \(/)
+    assert.match(message as string, /^1 of 1 checks failed again after the round of repair: check-1 \(/)
     assert.deepEqual([(failed as readonly JsonObject[]).map(({ check }) => check), text], [['check-1'], '{"all": "done"}'])
     assert.deepEqual(checkEvents(shop, row.thread_id), [
       ['check_failed', 'check-1'],
@@ -151,7 +152,7 @@ test('the round of repair is over after ten turns, answer or not', async (t) => 
   const row = await shop.run('work')
   assert.deepEqual([row.end_reason, shop.model.requests().length], ['check_failed', 13], JSON.stringify(row.result))
   const { message, checks } = row.result as JsonObject
-  assert.match(String(message), /no answer within 10 turns/)
+  assert.match(message as string, /no answer within 10 turns/)
   assert.deepEqual(checks, [{ check: 'check-1', type: 'file', what: 'report.md', detail: 'it does not exist' }])
 })
 

@@ -56,7 +56,9 @@ function handoffs(shop: Workshop, threadId: string): readonly unknown[] {
 }
 
 function firstMessage(shop: Workshop, threadId: string): string {
-  return (shop.threads.messages(threadId)[0]?.content as { content: string }).content
+  const [first] = shop.threads.messages(threadId)
+  assert.ok(first !== undefined)
+  return (first.content as { content: string }).content
 }
 
 test('a thread whose context fills up writes a summary, and another goes on with it', async (t) => {
