@@ -8,7 +8,7 @@ const EXAMPLE_TIMEOUT_MS = 120_000
 
 interface Example {
   readonly title: string
-  readonly default: (stage: Stage) => Promise<void>
+  readonly play: (stage: Stage) => Promise<void>
 }
 
 const known = readdirSync(HERE).filter((name) => existsSync(join(HERE, name, 'example.ts')))
@@ -24,7 +24,7 @@ for (const name of asked.length === 0 ? known : asked) {
   // Every folder with an `example.ts` keeps this contract.
   const example = (await import(new URL(`./${name}/example.ts`, import.meta.url).href)) as Example
   console.log(`\n${name}: ${example.title}`)
-  const error = await play(join(HERE, name), example)
+  const error = await outcomeOf(join(HERE, name), example)
   if (error === null) console.log('  as it should be')
   else {
     failed += 1
@@ -34,7 +34,7 @@ for (const name of asked.length === 0 ? known : asked) {
 console.log(`\n${failed === 0 ? 'All examples came out as they say.' : `${failed} failed.`}`)
 process.exit(failed === 0 ? 0 : 1)
 
-async function play(folder: string, example: Example): Promise<unknown> {
+async function outcomeOf(folder: string, example: Example): Promise<unknown> {
   let stage: Stage | undefined
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
@@ -42,7 +42,7 @@ async function play(folder: string, example: Example): Promise<unknown> {
   })
   try {
     stage = await openStage(folder)
-    await Promise.race([example.default(stage), late])
+    await Promise.race([example.play(stage), late])
     return null
   } catch (error) {
     return error

@@ -12,14 +12,14 @@ export interface Stage {
   readonly env: Readonly<Record<string, string>>
   readonly model: ScriptedModel
   /** Runs `kiwi` in the project as a process of its own. */
-  kiwi(...args: readonly string[]): Promise<Finished>
+  readonly kiwi: (...args: readonly string[]) => Promise<Finished>
   /** The same with `-o json`; rejects unless it exits with 0. */
-  json(...args: readonly string[]): Promise<Json>
+  readonly json: (...args: readonly string[]) => Promise<Json>
   /** The same stage for a shell with these variables too. */
-  with(env: Readonly<Record<string, string>>): Pick<Stage, 'kiwi' | 'json'>
+  readonly with: (env: Readonly<Record<string, string>>) => Pick<Stage, 'kiwi' | 'json'>
   /** Tells the reader what happens. */
-  say(text: string): void
-  close(): Promise<void>
+  readonly say: (text: string) => void
+  readonly close: () => Promise<void>
 }
 
 export interface Finished {

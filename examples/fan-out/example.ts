@@ -4,7 +4,7 @@ import type { Stage } from '../stage.ts'
 
 export const title = 'a thread gives every part to a child of its own, all at once, and adds up their answers'
 
-export default async function example({ json, kiwi, say }: Stage): Promise<void> {
+export async function play({ json, kiwi, say }: Stage): Promise<void> {
   const survey = (await json('run', 'survey')) as unknown as ThreadRow
   assert.equal(survey.status, 'completed')
   assert.match(JSON.stringify(survey.result), /1, 2 and 3 lines/u)

@@ -5,7 +5,7 @@ import { KIWI, type Stage } from '../stage.ts'
 
 export const title = 'an MCP client executes a directive, gets its steps and follows them itself'
 
-export default async function example({ projectPath, env, model, say }: Stage): Promise<void> {
+export async function play({ projectPath, env, model, say }: Stage): Promise<void> {
   const client = new Client({ name: 'example', version: '1.0.0' })
   const server = { command: process.execPath, args: [KIWI, '-C', projectPath, 'mcp'], env: { ...env } }
   await client.connect(new StdioClientTransport(server))

@@ -6,7 +6,7 @@ import type { Stage } from '../stage.ts'
 
 export const title = 'a directive runs in the background on a thread of its own, and is believed only when its check holds'
 
-export default async function example({ projectPath, json, say }: Stage): Promise<void> {
+export async function play({ projectPath, json, say }: Stage): Promise<void> {
   // The receipt of a spawn: the row is durable, the run goes on in the host.
   const receipt = (await json('run', 'summarise_notes', '--detach')) as { readonly thread_id: string }
   say(`spawned ${receipt.thread_id}`)

@@ -7,7 +7,7 @@ import type { Stage } from '../stage.ts'
 
 export const title = 'what the model streams goes to a remote client over a WebSocket, and to the thread at the same time'
 
-export default async function example(stage: Stage): Promise<void> {
+export async function play(stage: Stage): Promise<void> {
   const received: string[] = []
   const client = new WebSocketServer({ host: '127.0.0.1', port: 0 })
   client.on('connection', (socket) => socket.on('message', (data: Buffer) => void received.push(data.toString())))

@@ -4,7 +4,7 @@ import type { Stage } from '../stage.ts'
 
 export const title = 'a thread spawns a thread, waits for it without a turn, and gets its result as data'
 
-export default async function example({ json, kiwi, say }: Stage): Promise<void> {
+export async function play({ json, kiwi, say }: Stage): Promise<void> {
   const editor = (await json('run', 'editor')) as unknown as ThreadRow
   assert.equal(editor.status, 'completed')
   assert.match(JSON.stringify(editor.result), /drafts\/kiwi\.md can be printed/u)
