@@ -50,7 +50,7 @@ interface Opened {
   readonly project: ScriptedProject
   readonly kiwi: Kiwi
   readonly threads: ThreadsClient
-  call(tool: string, parameters: Record<string, unknown>): Promise<Record<string, unknown>>
+  readonly call: (tool: string, parameters: Record<string, unknown>) => Promise<Record<string, unknown>>
 }
 
 async function open(t: TestContext, scenario: ScenarioFunction): Promise<Opened> {
@@ -106,7 +106,7 @@ function assertLawful(threads: ThreadsClient, project: ScriptedProject, row: Thr
   for (const { event_type: type, payload } of events) {
     const { status } = payload
     if (type !== 'status' || typeof status !== 'string' || status === last) continue
-    const next = STATUSES.find((candidate) => candidate === status)
+    const next: Status | undefined = STATUSES.find((candidate) => candidate === status)
     assert.ok(next !== undefined && canTransition(last, next), `${row.thread_id} went from ${last} to ${status}`)
     last = next
   }
