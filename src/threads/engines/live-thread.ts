@@ -84,7 +84,8 @@ export function readStart(store: Store, threadId: string): ThreadStart | null {
   return { chainId: threadId, ...NO_CHAIN, ...stored }
 }
 
-function readUsage(row: Row): UsageDelta {
+/** The totals of a thread's row. */
+export function readUsage(row: Row): UsageDelta {
   const usage = jsonObject(row, 'total_usage_json')
   const count = (name: keyof UsageDelta): number => (typeof usage[name] === 'number' ? usage[name] : 0)
   return addUsage(NO_USAGE, {

@@ -3,7 +3,8 @@ import { isoTime } from '../clock.ts'
 import { text } from '../store/columns.ts'
 import type { Journal } from './journal.ts'
 import type { Leases } from './leases.ts'
-import { loadLive } from './live-thread.ts'
+import { appendEvent } from '../store/append-event.ts'
+import { addUsage, loadLive, readUsage } from './live-thread.ts'
 import type { LiveThread } from './live-thread.ts'
 
 /**
@@ -16,7 +17,7 @@ export async function takeUp(
   runner: Runner,
 ): Promise<LiveThread | null> {
   const { journal, leases } = context
-  const { store, ledger, clock } = journal
+  const { store, clock } = journal
   const taken = await store.commit(() => {
     const nowMs = clock.now()
     if (!isUnfinished(journal, start.threadId)) return null
@@ -27,20 +28,27 @@ export async function takeUp(
     store
       .statement("UPDATE steps SET state = 'unknown' WHERE thread_id = ? AND effect = 'once' AND state IN ('begun', 'failed')")
       .run(start.threadId)
-    return { epoch, settled: ledger.settleAll(start.threadId) }
+    settleLost(journal, start.threadId, isoTime(nowMs))
+    return epoch
   })
-  if (taken === null) return null
-  const live = loadLive(store, { start, runner, epoch: taken.epoch, nowMs: clock.now() })
-  if (taken.settled.length > 0) {
-    const events = taken.settled.map(({ step, amountNano }) => ({
-      type: 'reservation_settled',
-      payload: { step, cost_nano: amountNano, reason: 'host_lost' },
-    }))
-    const costNano = taken.settled.reduce((sum, { amountNano }) => sum + amountNano, 0)
-    const commit = journal.prepare(live, { events, usage: { cost_nano: costNano } }, { step: null })
-    await journal.write(live, (transaction) => journal.put(live, commit, { transaction, nowIso: isoTime(clock.now()) }))
+  return taken === null ? null : loadLive(store, { start, runner, epoch: taken, nowMs: clock.now() })
+}
+
+/** What the lost host had reserved counts as spent, in the ledger, in the log and in the totals of the row alike. */
+function settleLost({ store, ledger }: Journal, threadId: string, nowIso: string): void {
+  let costNano = 0
+  for (const { step, amountNano } of ledger.settleAll(threadId)) {
+    costNano += amountNano
+    const payload = { step, cost_nano: amountNano, reason: 'host_lost' }
+    appendEvent(store, { threadId, type: 'reservation_settled', payload, nowIso })
   }
-  return live
+  if (costNano === 0) return
+  const row = store.statement('SELECT total_usage_json FROM threads WHERE thread_id = ?').get(threadId)
+  if (row === undefined) return
+  const usage = addUsage(readUsage(row), { cost_nano: costNano })
+  store
+    .statement('UPDATE threads SET total_usage_json = ?, updated_at = ? WHERE thread_id = ?')
+    .run(JSON.stringify(usage), nowIso, threadId)
 }
 
 function isUnfinished(journal: Journal, threadId: string): boolean {
