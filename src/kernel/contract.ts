@@ -107,6 +107,21 @@ export interface KernelOptions {
   readonly now: () => number
 }
 
+/** An item as it is and as it would be. The texts are without the signature line, and the hashes those that a signature is over. */
+export interface Revision {
+  /** `trusted`: it may run as it is, because it is signed by a key that the user trusts. */
+  readonly before: { readonly item: Item; readonly text: string; readonly sha256: string; readonly trusted: boolean }
+  readonly after: { readonly item: Item; readonly text: string; readonly sha256: string }
+}
+
+/** Content for an item, as it was shown to whoever agreed to it. Hashes are those of a `Revision`. */
+export interface Replacement {
+  readonly content: string
+  readonly sha256: string
+  /** Of what the file must hold, unless it holds the new content already. */
+  readonly baseSha256: string
+}
+
 /** The dumb router: it finds, loads and routes items, and knows nothing of what they do. */
 export interface Kernel {
   readonly projectPath: string
@@ -124,6 +139,21 @@ export interface Kernel {
   require(type: ItemType, id: string): Promise<Item>
   /** The ids of all items of a type in the three spaces, each once, in their order; nothing is parsed or checked for it. */
   ids(type: ItemType): Promise<readonly string[]>
+  /**
+   * What other content would make of an item of the project or user space, judged as `sign` would judge it; nothing is written. An `after`
+   * that could not be signed is unavailable.
+   *
+   * @throws {KiwiError} ITEM_NOT_FOUND; INVALID_REQUEST for an item whose file is not its own, and for a signature line in the wrong place.
+   */
+  revise(type: ItemType, id: string, content: string): Promise<Revision>
+  /**
+   * Puts the content in the place of an item's and signs it with the user's own key: the file holds the old or the signed new one at every
+   * moment. Where the new one is there already and trusted, nothing is written. Nobody is asked: only for what the operator decided.
+   *
+   * @throws {KiwiError} as `revise`; ITEM_CHANGED when the file, or the new content with what it imports, is not what was shown;
+   *   ITEM_UNAVAILABLE, DIRECTIVE_INVALID.
+   */
+  replace(type: ItemType, id: string, replacement: Replacement): Promise<{ readonly file: string; readonly sha256: string }>
   /** The file of a runtime tool after its integrity check, for in-process factories such as harnesses. */
   importModule(toolId: string): Promise<{ readonly item: Item; readonly module: Readonly<Record<string, unknown>> }>
   /** The capability modules that are trusted: shipped ones, and signed ones that name a new capability. */

@@ -16,6 +16,7 @@ import { checkRequest, invalidRequest, type MetaTool, requiredItem, type Verb } 
 import { createSearch } from './meta-tools/search.ts'
 import { createSign } from './meta-tools/sign.ts'
 import { createReviewer, reviewedItems, reviewedStore } from './reviewed-items.ts'
+import { createRevisions } from './revisions.ts'
 import { createSearchIndex, type SearchIndex } from './search/search-index.ts'
 
 /**
@@ -98,6 +99,7 @@ export function createKernel(options: KernelOptions): Kernel {
     find: async (type, id, source) => await findItem(store, type, id, source),
     require: async (type, id) => (await items.require(type, id)).item,
     ids: async (type) => [...new Set((await files.entries(type)).map(({ id }) => id))].toSorted(),
+    ...createRevisions({ store, items, keys: options.keys, now: options.now }),
     importModule: async (toolId) => await executor.importModule(toolId),
     capabilities,
     problems: async () => await store.problems(),

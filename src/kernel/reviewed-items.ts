@@ -52,16 +52,15 @@ export function reviewedStore(store: ItemStore, reviewer: Reviewer): ItemStore {
     const state: Item['state'] = problems.length === 0 ? item.state : { kind: 'unavailable', problems }
     return { ...item, state, warnings: [...item.warnings, ...warnings] }
   }
+  const markedIn = async (verified: VerifiedItem): Promise<VerifiedItem> => ({ ...verified, item: await marked(verified.item) })
   return {
     ...store,
     async find(type, id, source) {
       const item = await store.find(type, id, source)
       return item === null ? null : await marked(item)
     },
-    async readVerified(item): Promise<VerifiedItem> {
-      const verified = await store.readVerified(item)
-      return { ...verified, item: await marked(verified.item) }
-    },
+    readVerified: async (item) => await markedIn(await store.readVerified(item)),
+    verifyBytes: async (item, bytes) => await markedIn(await store.verifyBytes(item, bytes)),
     async problems() {
       const found: ItemProblem[] = [...(await store.problems())]
       for (const item of await store.list()) {

@@ -137,6 +137,12 @@ export function hashToSign(bytes: Uint8Array, kind: SignedKind, { imports }: Pic
   return contentHash([head, tail], imports)
 }
 
+/** The same file without its signature line. @throws {KiwiError} as `signBytes`. */
+export function unsignedBytes(bytes: Uint8Array, kind: SignedKind): Buffer {
+  const { head, tail } = withoutSignature(asBuffer(bytes), kind)
+  return Buffer.concat([head, tail])
+}
+
 /** What stands before and behind the place of the signature line. */
 function withoutSignature(
   buffer: Buffer,

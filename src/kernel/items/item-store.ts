@@ -77,6 +77,8 @@ export interface ItemStore {
    * @throws {KiwiError} `FILE_NOT_FOUND` when the file is gone.
    */
   readVerified(item: Item): Promise<VerifiedItem>
+  /** The item as it would be if its file held these bytes. The file itself is not looked at, the files that it imports are. */
+  verifyBytes(item: Item, bytes: Buffer): Promise<VerifiedItem>
   /** Whether the local files that it imports are still as they were read; its own file is not looked at. */
   hasSameImports(verified: VerifiedItem): boolean
   /** Every reason and warning of the three spaces, and what could not be walked. */
@@ -132,6 +134,7 @@ export function createItemStore(options: ItemStoreOptions): ItemStore {
       return catalogs.revision()
     },
     readVerified: async (item) => readVerified(catalogs.fileOf(item), { catalogs, cache, closures }),
+    verifyBytes: async (item, bytes) => verify(catalogs.fileOf(item), bytes, { catalogs, cache, closures }),
     hasSameImports: (verified) => closures.isCurrent(verified),
     async problems() {
       await catalogs.refresh()
@@ -185,7 +188,7 @@ interface Readers {
   readonly closures: Closures
 }
 
-function readVerified(file: CatalogFile, { catalogs, cache, closures }: Readers): VerifiedItem {
+function readVerified(file: CatalogFile, readers: Readers): VerifiedItem {
   const read = readItemBytes(file.found.path, file.found.isLink, file.spaceRoot)
   if (read.kind === 'gone') {
     throw new KiwiError('FILE_NOT_FOUND', `Reading ${file.file} found no file.`, { suggestion: 'Search for the item again.' })
@@ -194,7 +197,10 @@ function readVerified(file: CatalogFile, { catalogs, cache, closures }: Readers)
     const { reason, fix } = read.finding
     throw new KiwiError('ITEM_UNAVAILABLE', `Reading ${file.file} failed: ${reason}.`, { suggestion: fix })
   }
-  const { bytes } = read
+  return verify(file, read.bytes, readers)
+}
+
+function verify(file: CatalogFile, bytes: Buffer, { catalogs, cache, closures }: Readers): VerifiedItem {
   const parsed = cache.parseBytes(file, bytes)
   const closure = readClosure(file, bytes)
   const item = buildItem(file, catalogs, { ...parsed, problems: [...parsed.problems, ...closure.problems] })

@@ -87,7 +87,8 @@ function changedSince({ file }: Item, { expected, actual }: { readonly expected:
   })
 }
 
-function assertSignable({ type, id, state, file }: Item, draft: boolean): void {
+/** @throws {KiwiError} ITEM_UNAVAILABLE; DIRECTIVE_INVALID for a directive that lacks what a thread needs, unless it is a draft. */
+export function assertSignable({ type, id, state, file }: Item, draft: boolean): void {
   if (state.kind === 'unavailable') {
     const problems = describeProblems(state.problems)
     throw new KiwiError('ITEM_UNAVAILABLE', `The ${type} "${id}" is not valid, so it was not signed: ${problems[0] ?? file}`, {
@@ -109,7 +110,7 @@ function assertSignable({ type, id, state, file }: Item, draft: boolean): void {
 }
 
 /** Old or new content at every moment, under the mode the file has. What changed since it was validated is not signed. */
-async function replaceFile(
+export async function replaceFile(
   { path, file }: Item,
   { expected, bytes }: { readonly expected: Uint8Array; readonly bytes: Uint8Array },
 ): Promise<void> {
