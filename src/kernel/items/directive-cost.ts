@@ -1,3 +1,5 @@
+import type { JsonObject } from '../../json.ts'
+import type { ValidationError } from '../errors.ts'
 import { childTags, lineText } from './directive-reader.ts'
 import type { DirectiveReader } from './directive-reader.ts'
 import type { XmlTag } from './directive-xml.ts'
@@ -82,10 +84,10 @@ function readFields(tag: XmlTag, names: ReadonlyMap<string, string>, reader: Dir
     } else if (values.has(field)) broken(at, `\`${name}\` is given twice`, 'Keep one of them.')
     else {
       values.set(field, text)
-      const { what, pattern, maximum } = EXPECTED[kind]
-      if (!pattern.test(text) || (maximum > 0 && Number(text) > maximum)) {
+      if (!fits(kind, text)) {
+        const { what } = EXPECTED[kind]
         broken(at, `\`${name}\` must be ${what}, got ${JSON.stringify(text.slice(0, 40))}`, `Write ${what}.`)
-      } else if (maximum > 0) numbers[field] = Number(text)
+      } else if (isNumber(kind)) numbers[field] = Number(text)
     }
   }
   const [turnsName = 'max_turns'] = [...names].find(([, field]) => field === 'max_turns') ?? []
@@ -95,6 +97,39 @@ function readFields(tag: XmlTag, names: ReadonlyMap<string, string>, reader: Dir
     broken(tag, '`<cost>` needs `on_exceeded`', 'Add `<on_exceeded>stop</on_exceeded>` (or `warn`, `escalate`).')
   }
   return isBroken ? null : toLimits(values, numbers)
+}
+
+function fits(kind: ValueKind, text: string): boolean {
+  const { pattern, maximum } = EXPECTED[kind]
+  return pattern.test(text) && (maximum === 0 || Number(text) <= maximum)
+}
+
+function isNumber(kind: ValueKind): boolean {
+  return EXPECTED[kind].maximum > 0
+}
+
+/**
+ * The fields of `<cost>` as a JSON object, under the same rules: `max_turns` and `on_exceeded` must be there. Null when one is wrong; the
+ * errors name the fields, with `cost.` in front.
+ */
+export function costOf(given: JsonObject): { readonly cost: CostLimits | null; readonly errors: readonly ValidationError[] } {
+  const errors: ValidationError[] = []
+  const values = new Map<string, string>()
+  const numbers: Partial<Record<string, number>> = {}
+  for (const [name, value] of Object.entries(given)) {
+    const kind = COST_FIELDS.get(name)
+    const field = `cost.${name}`
+    if (kind === undefined) errors.push({ field, error: `is no limit. ${suggestName(name, COST_NAMES)}` })
+    else if (typeof value !== (isNumber(kind) ? 'number' : 'string') || !fits(kind, String(value)))
+      errors.push({ field, error: `must be ${EXPECTED[kind].what}`, value })
+    else {
+      values.set(name, String(value))
+      if (typeof value === 'number') numbers[name] = value
+    }
+  }
+  for (const name of ['max_turns', 'on_exceeded'])
+    if (given[name] === undefined) errors.push({ field: `cost.${name}`, error: 'is required' })
+  return { cost: errors.length > 0 ? null : toLimits(values, numbers), errors }
 }
 
 interface WrittenField {

@@ -5,11 +5,14 @@
  * V2. The URL carries a hash of the bytes, so changed bytes are another module and equal bytes are the same one.
  * V3. Local imports of a project or user module come from the caller's bytes too; one that is not among them is refused, never read from disk.
  *     Those of a shipped module are part of the package and are read from disk as usual.
+ * V4. The names of this package lead to the modules of this very process, wherever the importing file is and whatever is installed there:
+ *     a harness needs no `node_modules`, and shares the classes of its host.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { registerHooks, type LoadFnOutput, type ResolveFnOutput } from 'node:module'
 import { basename, dirname, join, posix, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { ownEntries } from './own-entries.ts'
 
 export interface VerifiedSource {
   /** Absolute path of the `.ts` or `.js` file; both are read as ES modules whatever package.json says. */
@@ -30,6 +33,7 @@ const LOCAL = /^(?:[./#]|file:)/
 // stays, since it may load them long after it was imported itself.
 const sources = new Map<string, VerifiedSource>()
 let hooked = false
+let entries: ReadonlyMap<string, string> | null = null
 // Spares a hash and a trip through the loader where a caller keeps the bytes it checked.
 const imported = new WeakMap<Uint8Array, { readonly source: VerifiedSource; readonly module: Module }>()
 
@@ -73,7 +77,7 @@ function installHook(): void {
 function resolveVerified(specifier: string, parentUrl: string | undefined): ResolveFnOutput | null {
   const hash = hashIn(parentUrl)
   if (parentUrl === undefined || hash === null) return resolveMain(specifier)
-  if (!LOCAL.test(specifier)) return null
+  if (!LOCAL.test(specifier)) return resolveOwn(specifier)
   const source = sources.get(hash)
   if (source?.space === 'system') return null
   const from = source === undefined ? null : keyOf(source, parentUrl)
@@ -85,6 +89,12 @@ function resolveVerified(specifier: string, parentUrl: string | undefined): Reso
     )
   }
   return { url: urlOf(source, key, hash), shortCircuit: true }
+}
+
+/** V4 */
+function resolveOwn(specifier: string): ResolveFnOutput | null {
+  const url = (entries ??= ownEntries()).get(specifier)
+  return url === undefined ? null : { url, shortCircuit: true }
 }
 
 /** The file itself may be gone by now; a shipped one is there, and is known by its real path. */

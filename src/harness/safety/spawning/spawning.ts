@@ -95,14 +95,17 @@ export async function spawnThread(
   })
 }
 
-async function planFor({ services, context }: Spawner, call: SpawnCall): Promise<SpawnPlan> {
-  const projectPath = services.kernel.projectPath
-  if (call.project_path !== undefined && path.resolve(call.project_path) !== path.resolve(projectPath)) {
-    throw new KiwiError('INVALID_REQUEST', 'project_path names another project than the one these tools serve.', {
-      suggestion: 'Leave project_path out, or call the tool of that project.',
-    })
-  }
-  return planSpawn(services, context, call.directive_name, call.inputs ?? {})
+async function planFor(spawner: Spawner, call: SpawnCall): Promise<SpawnPlan> {
+  assertOwnProject(spawner, call)
+  return planSpawn(spawner.services, spawner.context, call.directive_name, call.inputs ?? {})
+}
+
+/** @throws {KiwiError} INVALID_REQUEST for the path of another project. */
+export function assertOwnProject({ services }: Spawner, { project_path: asked }: Pick<SpawnCall, 'project_path'>): void {
+  if (asked === undefined || path.resolve(asked) === path.resolve(services.kernel.projectPath)) return
+  throw new KiwiError('INVALID_REQUEST', 'project_path names another project than the one these tools serve.', {
+    suggestion: 'Leave project_path out, or call the tool of that project.',
+  })
 }
 
 /** The row that a checked directive becomes. */
@@ -169,8 +172,9 @@ export function receiptOf(row: ThreadRow): SpawnReceipt {
   }
 }
 
-async function assertHarness(services: HarnessServices, name: string): Promise<void> {
-  const item = await services.kernel.find('tool', name)
+/** @throws {KiwiError} for a name that is no harness, or one that is not signed as it is. */
+export async function assertHarness(services: HarnessServices, name: string): Promise<void> {
+  const item = await services.kernel.require('tool', name)
   const definition = item.state.kind === 'available' ? item.state.definition : null
   if (definition?.kind === 'tool' && definition.toolType === 'harness') return
   throw new KiwiError('INVALID_REQUEST', `${name} is no harness that can be used.`, {
@@ -192,11 +196,11 @@ export function isCollision(error: unknown): boolean {
   return error instanceof KiwiError && error.code === 'THREAD_ID_COLLISION'
 }
 
-/** What went wrong as an error of spawning, with the directive's name. */
-export async function orSpawnFailed(
-  call: Pick<SpawnCall, 'directive_name'>,
-  spawn: () => Promise<SpawnReceipt>,
-): Promise<SpawnReceipt> {
+/** What was to be spawned: a directive, or a harness that runs none. */
+type Spawned = Pick<SpawnCall, 'directive_name'> | { readonly harness: string }
+
+/** What went wrong as an error of spawning, with the name of the directive or harness. */
+export async function orSpawnFailed(call: Spawned, spawn: () => Promise<SpawnReceipt>): Promise<SpawnReceipt> {
   try {
     return await spawn()
   } catch (error) {
@@ -206,19 +210,17 @@ export async function orSpawnFailed(
   }
 }
 
-function spawnError(call: Pick<SpawnCall, 'directive_name'>, error: unknown): KiwiError {
+function spawnError(call: Spawned, error: unknown): KiwiError {
+  const named = 'directive_name' in call ? { directive_name: call.directive_name } : { harness: call.harness }
+  const what = 'directive_name' in call ? `Directive ${call.directive_name}` : `Harness ${call.harness}`
   const { code, message, suggestion, retryable } = toEnvelope(error).error
   const facts = error instanceof KiwiError ? (error.context.facts ?? {}) : {}
   const own = OWN_CODES.has(code)
-  return new KiwiError(
-    own ? code : 'SPAWN_FAILED',
-    own ? message : `Directive ${call.directive_name} was not spawned: ${message}`,
-    {
-      facts: { ...facts, directive_name: call.directive_name },
-      cause: own && error instanceof KiwiError ? (error.context.cause ?? null) : { code, message },
-      retryable,
-      ...(suggestion === null ? {} : { suggestion }),
-      error,
-    },
-  )
+  return new KiwiError(own ? code : 'SPAWN_FAILED', own ? message : `${what} was not spawned: ${message}`, {
+    facts: { ...facts, ...named },
+    cause: own && error instanceof KiwiError ? (error.context.cause ?? null) : { code, message },
+    retryable,
+    ...(suggestion === null ? {} : { suggestion }),
+    error,
+  })
 }
