@@ -1,7 +1,7 @@
 import type { Json } from '../../../json.ts'
 import { isJsonObject } from '../../../kernel/items/field-reader.ts'
 
-export type HookAction = 'retry' | 'continue' | 'skip' | 'fail' | 'abort'
+type HookAction = 'retry' | 'continue' | 'skip' | 'fail' | 'abort'
 
 /** What the directive of a hook has answered. */
 export interface Verdict {

@@ -13,6 +13,12 @@ export interface ThreadEvent {
   readonly detail: JsonObject
 }
 
+/** An event that hooks were not asked about yet, because the thread began to wait for another of the same turn. */
+export interface Unheard {
+  readonly event: ThreadEvent
+  readonly consequence: Consequence
+}
+
 /** What follows an event when no hook says otherwise. Plain data: it is kept in the thread's state while somebody is asked. */
 export type Consequence = Settled | { readonly kind: 'ask'; readonly question: Question; readonly refused: Settled }
 

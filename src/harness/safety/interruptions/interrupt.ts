@@ -10,6 +10,9 @@ import { ask } from './question.ts'
  * thread can wait here and go on with a fresh turn.
  */
 export async function interrupt(scene: Scene, event: ThreadEvent, consequence: Consequence): Promise<Interruption> {
+  const { pending, unheard } = scene.data
+  // What the thread waits for already comes first.
+  if (pending !== null) return { kind: 'go_on', data: { ...scene.data, unheard: [...unheard, { event, consequence }] } }
   // Most threads have none, and come here in every turn.
   if (scene.prepared.hooks === undefined) return follow(scene, consequence)
   return afterHook(scene, await startHook(scene, event, consequence))

@@ -4,13 +4,26 @@ import { note } from '../turn/messages.ts'
 import type { Interruption, Scene } from '../turn/scene.ts'
 import { waitFor } from '../turn/turn-draft.ts'
 import type { Answer, Pending, Settled } from './contract.ts'
-import { afterHook, settle } from './interrupt.ts'
+import { afterHook, interrupt, settle } from './interrupt.ts'
 import { ANSWER_GRACE_MS } from './question.ts'
 
 const NOTE_TIMEOUT_MS = 60_000
 
 /** Looks whether what the thread waits for has come, and goes on accordingly. A thread that waits for nothing goes on. */
 export async function resolvePending(scene: Scene): Promise<Interruption> {
+  const resolved = await resolve(scene)
+  return resolved.kind === 'over' ? resolved : askOn({ ...scene, data: resolved.data })
+}
+
+/** Hooks are asked about one event after the other, also where the thread had to wait in between. */
+async function askOn(scene: Scene): Promise<Interruption> {
+  const [next, ...unheard] = scene.data.unheard
+  if (next === undefined) return { kind: 'go_on', data: scene.data }
+  const asked = await interrupt({ ...scene, data: { ...scene.data, unheard } }, next.event, next.consequence)
+  return asked.kind === 'over' ? asked : askOn({ ...scene, data: asked.data })
+}
+
+async function resolve(scene: Scene): Promise<Interruption> {
   const { pending } = scene.data
   if (pending === null) return { kind: 'go_on', data: scene.data }
   switch (pending.kind) {

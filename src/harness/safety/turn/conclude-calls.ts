@@ -27,13 +27,20 @@ export async function concludeCalls(input: AnswerInput, given: SafetyData, outco
   if (answer.incomplete !== null) tell(ctx, `${answer.incomplete.message} Send again what is missing.`)
   const judged = judgeCalls({ services, ctx, prepared, data: given }, outcomes)
   let { data } = judged
-  for (const { event, consequence } of judged.happenings) {
+  for (const [index, { event, consequence }] of judged.happenings.entries()) {
     const scene: Scene = { services, ctx, prepared, data }
     const interruption = event === null ? follow(scene, consequence) : await interrupt(scene, event, consequence)
-    if (interruption.kind === 'over') return interruption.end
+    if (interruption.kind === 'over') return withUnheard(interruption.end, prepared, judged.happenings.slice(index + 1))
     data = interruption.data
   }
   return { data, next: nextAfter(data.parked) }
+}
+
+/** A hook that has its say about one event must not keep another, such as a denial, from its own. */
+function withUnheard(end: TurnEnd, { hooks }: Prepared, others: readonly Happening[]): TurnEnd {
+  if (hooks === undefined || end.next.do !== 'wait') return end
+  const unheard = others.flatMap(({ event, consequence }) => (event === null ? [] : [{ event, consequence }]))
+  return { ...end, data: { ...end.data, unheard: [...end.data.unheard, ...unheard] } }
 }
 
 function nextAfter(parked: readonly ParkedCall[]): Next {

@@ -36,7 +36,7 @@ test('a hook on a failed tool that cannot be spawned is passed over', async (t) 
   assert.match(String(hookEvents(shop, row.thread_id)[0]?.['reason']), /max_spawns/)
 })
 
-test('threat row 35: a hook on a limit that cannot be spawned ends the thread with that limit', async (t) => {
+test('threat row 48: a hook on a limit that cannot be spawned ends the thread with that limit', async (t) => {
   // Guard: `isGuard` in obey.ts. Without it the failing hook would be passed over, here with a question to a person.
   const shop = await openGuarded(t, ON_LIMIT, {
     cost: NO_SPAWNS.replace('stop', 'escalate'),
@@ -77,8 +77,10 @@ test('a hook that takes too long is cancelled, and the thread goes on without it
   assert.equal((await shop.until(child?.thread_id ?? '', 'cancelled')).end_reason, 'cancelled')
 })
 
-test('a thread that runs as a hook fires no hooks', async (t) => {
+test('threat row 48: a thread that runs as a hook fires no hooks', async (t) => {
+  // Guard: `isHookThread` in `hooksOf` of directive-step.ts. Without it each hook would start another, down to the depth that is allowed.
   const shop = await openGuarded(t, ON_FAILURE, {
+    cost: '<max_turns>9</max_turns><on_exceeded>stop</on_exceeded><max_depth>3</max_depth>',
     tools: { build: FAILS },
     directives: { guard: withHooks(guard(), hook('event.name == "before_step" or event.name == "on_error"')) },
     scenario: guarded(FAILING_WORK, ({ turn }) => (turn === 1 ? executes(['build', {}]) : decides('skip'))),

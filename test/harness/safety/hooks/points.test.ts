@@ -155,6 +155,45 @@ test('a hook answers a model that cannot be called, and the call is made again',
   assert.equal(row.end_reason, 'done', JSON.stringify(row.result))
 })
 
+test('hooks are asked about each event of a turn, one after the other', async (t) => {
+  const permissions = '<execute resource="kiwi-mcp" action="execute"/><execute resource="tool" id="*"/>'
+  const codes: string[] = []
+  const shop = await openGuarded(t, hook('event.name == "on_error" or event.name == "after_step"'), {
+    permissions,
+    tools: { build: FAILS },
+    scenario: guarded(
+      ({ turn }) => (turn === 1 ? executes(['build', {}], ['write_file', { path: 'a.txt', content: 'x' }]) : says('Done.')),
+      ({ firstUserText }) => {
+        codes.push(/What happened to it: (\w+, \w+)/.exec(firstUserText)?.[1] ?? '')
+        return codes.length === 3 ? decides('abort') : decides('skip')
+      },
+    ),
+  })
+  const row = await finish(shop)
+  assert.deepEqual([row.end_reason, row.turn], ['cancelled', 4])
+  assert.deepEqual(codes, ['on_error, tool_failed', 'on_error, permission_denied', 'after_step, turn'])
+})
+
+test('what a hook is told holds no secret', async (t) => {
+  const seen: string[] = []
+  const shop = await openGuarded(t, hook('event.code == "tool_failed"', 'guard', { what: 'At ${event.detail.message}' }), {
+    secrets: { API_KEY: 'correct-horse-battery' },
+    tools: { build: runtimeTool("throw new Error('denied for ' + ['correct', 'horse', 'battery'].join('-'))") },
+    directives: { guard: guard('guard', undefined, '<inputs><input name="what"/></inputs>') },
+    scenario: guarded(
+      ({ turn }) => (turn === 1 ? executes(['build', {}]) : says('Done.')),
+      ({ firstUserText }) => {
+        seen.push(firstUserText)
+        return decides('skip', 'It was correct-horse-battery.')
+      },
+    ),
+  })
+  const row = await finish(shop)
+  assert.match(seen[0] ?? '', /denied for /)
+  const kept = JSON.stringify([seen, hookEvents(shop, row.thread_id), shop.threads.messages(row.thread_id)])
+  assert.doesNotMatch(kept, /correct-horse-battery/)
+})
+
 test('a thread without hooks starts none', async (t) => {
   const shop = await openGuarded(t, '', { scenario: () => says('Done.') })
   const row = await finish(shop)
