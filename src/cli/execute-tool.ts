@@ -11,7 +11,8 @@ export function executeTool(
   call: { readonly tool: string; readonly parameters: JsonObject; readonly signal?: AbortSignal },
 ): Promise<MetaToolResult> {
   const request = { item_type: 'tool', item_id: call.tool, parameters: call.parameters } as const
-  return kiwi.kernel(projectPath).execute(request, call.signal === undefined ? {} : { signal: call.signal })
+  const caller = { __caller: { door: 'cli' } } as const
+  return kiwi.kernel(projectPath).execute(request, call.signal === undefined ? caller : { ...caller, signal: call.signal })
 }
 
 /** Prints a meta-tool's outcome: the data, or the error; and gives the exit code. */

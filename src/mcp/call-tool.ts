@@ -1,5 +1,6 @@
 import { ProtocolError, ProtocolErrorCode, type CallToolResult, type Tool } from '@modelcontextprotocol/server'
 import type { JsonObject } from '../json.ts'
+import type { ExecutionContext } from '../kernel/chain/primitive.ts'
 import type { MetaToolRequest, MetaToolResult } from '../kernel/contract.ts'
 import { KiwiError, toEnvelope } from '../kernel/errors.ts'
 import { META_TOOLS } from '../kernel/meta-tools/meta-tools.ts'
@@ -14,6 +15,7 @@ export interface ToolCall {
   readonly given: unknown
   /** Each of them ends the call. */
   readonly signals: readonly AbortSignal[]
+  readonly origin: NonNullable<ExecutionContext['__caller']>
 }
 
 /** What a call came to. `request` is null where its arguments were refused, or asked for a page. */
@@ -47,7 +49,7 @@ export function createToolCalls(
     const request = parsed.project_path === undefined ? parsed : { ...parsed, project_path: projectPath }
     const outcome = await withDeadline({ deadlineMs, signals: call.signals }, async (signal) => {
       const { kernel } = await options.open(projectPath)
-      return kernel[verb](request, { projectPath, signal })
+      return kernel[verb](request, { projectPath, signal, __caller: call.origin })
     })
     if (outcome.kind === 'done') return { result: outcome.value, request: { ...request, project_path: projectPath } }
     throw outcome.kind === 'late'

@@ -5,6 +5,7 @@ import {
   type ServerContext,
   type ServerOptions,
 } from '@modelcontextprotocol/server'
+import { callOrigin } from './call-origin.ts'
 import { createToolCalls } from './call-tool.ts'
 import type { McpServing, McpServingOptions } from './contract.ts'
 import { createDirectivePrompts, type DirectivePrompts } from './directive-prompts.ts'
@@ -38,10 +39,11 @@ export function createMcpServing(options: McpServingOptions): McpServing {
   async function callTool(
     call: { readonly name: string; readonly arguments?: unknown },
     context: ServerContext,
+    server: Server,
   ): Promise<Result> {
     const signals = [context.mcpReq.signal, closed.signal]
     const outcome = await withProgress(context, { what: call.name, everyMs }, () =>
-      calls.run({ name: call.name, given: call.arguments, signals }),
+      calls.run({ name: call.name, given: call.arguments, signals, origin: callOrigin(context, server) }),
     )
     return (await tasks.created(outcome, context)) ?? calls.answer(call.name, outcome.result)
   }
@@ -51,7 +53,7 @@ export function createMcpServing(options: McpServingOptions): McpServing {
       const server = new Server(info, ERA_OPTIONS[era])
       server.setRequestHandler('tools/list', async () => ({ tools }))
       // A task stands in the place of the result, and the library's type has none.
-      server.setRequestHandler('tools/call', async ({ params }, context) => (await callTool(params, context)) as never)
+      server.setRequestHandler('tools/call', async ({ params }, context) => (await callTool(params, context, server)) as never)
       serveResources(server, resources)
       servePrompts(server, prompts)
       if (era === 'modern') serveTasks(server, tasks)

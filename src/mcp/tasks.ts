@@ -19,6 +19,7 @@ import type { MetaToolResult } from '../kernel/contract.ts'
 import { KiwiError } from '../kernel/errors.ts'
 import { isTerminal, needsPerson } from '../threads/status.ts'
 import type { ThreadRow } from '../threads/threads-client.ts'
+import { callOrigin } from './call-origin.ts'
 import type { ToolOutcome } from './call-tool.ts'
 import type { McpProject } from './contract.ts'
 
@@ -64,7 +65,7 @@ export function createTasks({ project, projectPath, answer }: TasksOptions): Tas
   }
   const run = async (open: McpProject, context: ServerContext, call: ToolRun): Promise<MetaToolResult> => {
     const request = { item_type: 'tool', item_id: call.tool, parameters: call.parameters } as const
-    return open.kernel.execute(request, { projectPath, signal: context.mcpReq.signal })
+    return open.kernel.execute(request, { projectPath, signal: context.mcpReq.signal, __caller: callOrigin(context) })
   }
   return {
     async created({ result, request }, context) {

@@ -69,7 +69,10 @@ export async function execute(context: CliContext, options: ExecuteOptions): Pro
     const kernel = kiwi.kernel(context.projectPath)
     const parameters = await parametersOf(context, kiwi, options)
     const signal = context.interrupt()
-    const result = await kernel.execute({ item_type: options.type, item_id: options.id, parameters }, { signal })
+    const result = await kernel.execute(
+      { item_type: options.type, item_id: options.id, parameters },
+      { signal, __caller: { door: 'cli' } },
+    )
     // JSON says it beside the result.
     if (result['sandbox'] === 'none') context.output.talk('warning: this ran without a sandbox (sandbox: none)')
     const code = printResult(context, result, pretty)

@@ -14,6 +14,7 @@ import { KiwiError } from '../errors.ts'
 import type { Item, Requirement } from '../items/item.ts'
 import { TemplateError } from '../template/placeholder.ts'
 import type { TemplateScope } from '../template/template.ts'
+import { makeAddedSinks } from './added-sinks.ts'
 import { askForPart, type CallPart, sinkGrant } from './call-permission.ts'
 import { approvalRequired, type CallPlan, configError, planCall, unionOfRequirements } from './call-plan.ts'
 import { primitiveFailure, returnedFailure, thrownFailure } from './failure.ts'
@@ -296,14 +297,16 @@ async function sinksOf(
   { call: { config, context }, isFixed }: PreparedCall,
 ): Promise<readonly AttachedSink[]> {
   const reach = { chain: chain.ids, context }
+  const scope: SinkScope = {
+    context,
+    isFixed,
+    openSink,
+    grantFor: async ({ options: parameters, ...part }, destination) =>
+      await sinkGrant(authorize, { ...part, parameters }, { ...reach, ...destination }),
+  }
   try {
-    return await makeSinks(items, config, {
-      context,
-      isFixed,
-      openSink,
-      grantFor: async ({ options: parameters, ...part }, destination) =>
-        await sinkGrant(authorize, { ...part, parameters }, { ...reach, ...destination }),
-    })
+    const made = await makeSinks(items, config, scope)
+    return [...made, ...(await makeAddedSinks({ items, authorize, chain: chain.ids, made }, scope))]
   } catch (error) {
     throw error instanceof KiwiError ? destinationError(chain, error) : error
   }

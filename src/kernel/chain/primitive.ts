@@ -10,6 +10,8 @@ export interface ExecutionContext {
   readonly signal?: AbortSignal
   /** In-process sinks added by the caller of a streaming tool. */
   readonly __sinks?: readonly AttachedSink[]
+  /** Destinations beside those of the tool's file, for its sinks to be made of. */
+  readonly __destinations?: readonly AddedDestination[]
   /** Told before each wait for another attempt of an HTTP call. */
   readonly __on_retry?: (retry: HttpRetry) => void
   /** Put before every sink that the tool's file names. */
@@ -33,6 +35,12 @@ export interface ExecutionContext {
   readonly __idempotency_key?: string
   /** Ports that `compose.ts` gives to shipped runtime tools, by name; opaque to the kernel. */
   readonly services?: Readonly<Record<string, unknown>>
+}
+
+/** A stream destination that somebody added to a tool's own. Its sink reaches what `grant` names; absent: what the call may reach. */
+export interface AddedDestination {
+  readonly destination: JsonObject
+  readonly grant?: Grant
 }
 
 /** What a primitive gives back: `value` is shown to the caller as it is, `error` decides success. */

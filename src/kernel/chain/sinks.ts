@@ -100,8 +100,17 @@ function callOf({ requires, approval }: ToolDefinition, { item }: VerifiedItem, 
 }
 
 /** The destination's own fields and, over them, those of its `config`. */
-function sinkOptions({ type: _type, on_error: _onError, buffer: _buffer, config, ...own }: JsonObject): JsonObject {
+export function sinkOptions({ type: _type, on_error: _onError, buffer: _buffer, config, ...own }: JsonObject): JsonObject {
   return { ...own, ...(isMap(config) ? config : {}) }
+}
+
+/** The id of the tool that makes the sinks of this `type`; null for the one that no tool makes. */
+export function sinkToolOf(type: string): string | null {
+  return type === BUILT_IN ? null : sinkTypeOf(type)
+}
+
+function sinkTypeOf(written: string): string {
+  return ALIASES.get(written) ?? written
 }
 
 async function requireSink(
@@ -109,7 +118,7 @@ async function requireSink(
   { type: written }: JsonObject,
 ): Promise<{ readonly type: string; readonly tool: ToolDefinition; readonly verified: VerifiedItem }> {
   if (typeof written !== 'string') throw new KiwiError('CONFIG_VALIDATION_ERROR', 'A stream destination has no `type`.')
-  const type = ALIASES.get(written) ?? written
+  const type = sinkTypeOf(written)
   const verified = await items.require('tool', type)
   const { item } = verified
   const tool = item.state.kind === 'available' && item.state.definition.kind === 'tool' ? item.state.definition : null
@@ -176,7 +185,7 @@ function isSystemError(error: unknown): error is Error {
 }
 
 /** Takes the place of a sink that could not be opened: every event of it is counted as lost, with the reason. */
-function lostSink({ type }: JsonObject, reason: Error): AttachedSink {
+export function lostSink({ type }: JsonObject, reason: Error): AttachedSink {
   const write = (): never => {
     throw reason
   }

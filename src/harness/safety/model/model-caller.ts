@@ -3,6 +3,7 @@ import { toEnvelope } from '../../../kernel/errors.ts'
 import type { ErrorEnvelope } from '../../../kernel/errors.ts'
 import type { NewEvent, TurnContext } from '../../../threads/engine.ts'
 import type { CallModel, ModelCallError, ModelCallResult } from '../../base/model-call.ts'
+import { addedDestinations } from '../interventions/add-sink.ts'
 import { sinkWrapOf } from '../redaction.ts'
 import type { HarnessServices, ModelTarget } from '../services.ts'
 
@@ -13,7 +14,13 @@ import type { HarnessServices, ModelTarget } from '../services.ts'
 export function modelCaller(
   services: HarnessServices,
   ctx: TurnContext,
-  call: { readonly target: ModelTarget; readonly idempotencyKey: string; readonly onEvent: (event: NewEvent) => void },
+  call: {
+    readonly target: ModelTarget
+    readonly idempotencyKey: string
+    readonly onEvent: (event: NewEvent) => void
+    /** Destinations that were added to the thread's stream. */
+    readonly sinks: readonly JsonObject[]
+  },
 ): CallModel {
   return async (parameters, { sink, signal }) => {
     try {
@@ -22,6 +29,7 @@ export function modelCaller(
         {
           signal,
           __sinks: [{ sink, type: 'fold', onError: 'fail' }],
+          ...(call.sinks.length === 0 ? {} : { __destinations: addedDestinations(ctx.threadId, call.sinks) }),
           __on_retry: ({ attempt, waitMs, error }) =>
             ctx.emit({ type: 'retry', attempt, wait_ms: Math.round(waitMs), code: error.code, message: error.message }),
           // The operator chose the model's endpoint; the directive's own permissions are about what the model asks for.

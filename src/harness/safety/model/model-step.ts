@@ -210,7 +210,12 @@ async function runCall(call: PlannedCall, meta: StepMeta): Promise<{ readonly va
   const onEvent = (event: NewEvent): void => void lost.push(event)
   const outcome = await foldModelCall(
     wireByName(prepared.target.wire),
-    modelCaller(call.services, ctx, { target: prepared.target, idempotencyKey: meta.idempotencyKey, onEvent }),
+    modelCaller(call.services, ctx, {
+      target: prepared.target,
+      idempotencyKey: meta.idempotencyKey,
+      onEvent,
+      sinks: call.data.sinks,
+    }),
     {
       model: prepared.target.model,
       system: system.text,

@@ -88,7 +88,7 @@ function checkpointSeq(threads: ThreadsClient, threadId: string, name: string): 
   const named = threads.events(threadId, { type: 'checkpoint', last: PAGE })
   const found = named.findLast(({ payload }) => payload['name'] === name)
   if (found !== undefined) return found.seq
-  const names = [...new Set(named.map(({ payload }) => String(payload['name'])))]
+  const names = [...new Set(named.flatMap(({ payload: { name: one } }) => (typeof one === 'string' ? [one] : [])))]
   throw new KiwiError('INVALID_REQUEST', `Thread ${threadId} has no checkpoint ${JSON.stringify(name.slice(0, 128))}.`, {
     facts: { thread_id: threadId, checkpoints: names.slice(-MAX_NAMES) },
     suggestion: names.length === 0 ? 'Fork at the seq of an event.' : `Its checkpoints: ${names.slice(-MAX_NAMES).join(', ')}.`,
@@ -161,12 +161,12 @@ async function hasDirective({ kernel }: HarnessServices, name: string): Promise<
   }
 }
 
-/** `<base>_r<n>` and `<base>_f<n>`; inside a thread the number is that of the step. */
+/** `<base>_r<n>` and `<base>_f<n>`; for what may be repeated, as a step of a thread, the number is that of its key. */
 function newIdOf({ services, context }: Spawner, threadId: string, how: 'retry' | 'fork'): string {
   const base = threadId.replace(/_[rf](?:\d+|[\da-f]{12})$/, '').slice(0, BASE_LENGTH)
   const letter = how === 'retry' ? 'r' : 'f'
   const { __idempotency_key: key } = context
-  if (callingThread(context) !== null && key !== undefined) return `${base}_${letter}${hash(key).slice(0, 12)}`
+  if (key !== undefined) return `${base}_${letter}${hash(key).slice(0, 12)}`
   for (let count = 1; ; count += 1) {
     const id = `${base}_${letter}${count}`
     if (!exists(services, id)) return id
@@ -188,7 +188,7 @@ async function spawnUnderNewId(spawner: Spawner, request: SpawnRequest): Promise
       const isOwn = context.__idempotency_key !== undefined && row.parent_thread_id === callingThread(context)
       if (isOwn && row.continues?.thread_id === earlier && row.continues.how === how) return receiptOf(row)
       // Another process took the id between the look and the write.
-      if (attempt >= ID_ATTEMPTS || callingThread(context) !== null) throw error
+      if (attempt >= ID_ATTEMPTS || context.__idempotency_key !== undefined) throw error
       threadId = newIdOf(spawner, earlier, how)
     }
   }
