@@ -10,7 +10,7 @@ import { concludeAnswer } from './turn/answer.ts'
 import { directiveStep } from './turn/directive-step.ts'
 import { callModelStep } from './model/model-step.ts'
 import type { ModelStepInput, ModelStepOutcome } from './model/model-step.ts'
-import { deliverParked, parkedUntil } from './turn/parked-calls.ts'
+import { deliverParked } from './turn/parked-calls.ts'
 import { usdFromNano } from './model/prices.ts'
 import { redactedRunner } from './redaction.ts'
 import type { HarnessServices } from './services.ts'
@@ -70,11 +70,11 @@ export function createSafetyHarness(services: HarnessServices, options: SafetyHa
 async function runTurn(harness: Harness, ctx: TurnContext, given: SafetyData): Promise<TurnEnd> {
   let data = given
   if (data.cancelled) return { data, next: { do: 'done', status: 'cancelled', endReason: 'cancelled', result: null } }
-  if (data.parked.length > 0) {
-    const untilMs = parkedUntil(ctx, data.parked)
-    if (untilMs !== null) return { data, next: { do: 'wait', reason: 'children', untilMs, idle: true } }
-    await deliverParked(harness.services, ctx, data.parked)
-    data = { ...data, parked: [] }
+  if (data.prepared !== null) {
+    const { services, requests } = harness
+    const delivered = await deliverParked({ services, requests, ctx, prepared: data.prepared, data, begunMs: performance.now() })
+    if (delivered.kind === 'over') return delivered.end
+    data = delivered.data
   }
   if (data.prepared === null) {
     const loaded = await directiveStep(harness.services, ctx)

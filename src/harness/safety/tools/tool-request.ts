@@ -5,14 +5,19 @@ import type { SchemaValidation } from '../../../kernel/chain/schema-validation.t
 import type { Kernel, MetaToolRequest, MetaToolResult } from '../../../kernel/contract.ts'
 import { KiwiError } from '../../../kernel/errors.ts'
 import type { ExecutionContext } from '../../../kernel/chain/primitive.ts'
+import type { Item, ToolDefinition } from '../../../kernel/items/item.ts'
 import { META_TOOLS } from '../../../kernel/meta-tools/meta-tools.ts'
 import type { Effect } from '../../../threads/engine.ts'
 import type { ToolCall, ToolSpec } from '../../base/conversation.ts'
+import { signQuestion } from '../approvals/sign-change.ts'
 
 /** The meta-tools that a model on a thread is given: all but `sign`, which is a person's. */
-type Verb = 'search' | 'load' | 'execute' | 'help'
+type GivenVerb = 'search' | 'load' | 'execute' | 'help'
+/** A model that calls `sign` all the same asks for a signature. */
+type Verb = GivenVerb | 'sign'
 
-const VERBS: readonly Verb[] = ['search', 'load', 'execute', 'help']
+const GIVEN: readonly GivenVerb[] = ['search', 'load', 'execute', 'help']
+const VERBS: readonly Verb[] = [...GIVEN, 'sign']
 /** A thread belongs to one project, so its model is not asked for one. */
 const HIDDEN_FIELD = 'project_path'
 
@@ -33,6 +38,10 @@ export interface RunnableCall {
   readonly question: ItemQuestion | null
   readonly parameters: JsonObject
   readonly effect: Effect
+  /** Somebody must agree to it before it runs. */
+  readonly approval: boolean
+  /** What it calls is part of the package. */
+  readonly isShipped: boolean
   /** Repeating it is its purpose, so it is no loop. */
   readonly poll: boolean
   /** A help signal of the model: noted in the transcript, and `escalate` makes the thread wait for a person. */
@@ -55,18 +64,24 @@ export interface ToolRequests {
 /** The one meta-tool layer of all threads of a kernel; schemas are compiled once. */
 export function createToolRequests(kernel: Kernel): ToolRequests {
   const validation = createSchemaValidation()
-  const specs = VERBS.map(specOf)
+  const known = VERBS.map(specOf)
+  const specs = known.filter(({ name }) => name !== 'sign')
   const prepare = async (call: ToolCall, refusal: KiwiError | null = null): Promise<PreparedCall> => {
     const item = itemOf(call)
     if (refusal !== null) return { kind: 'rejected', call, item, error: refusal }
     try {
-      return await runnable({ kernel, validation, specs }, call, item)
+      return await runnable({ kernel, validation, specs: known }, call, item)
     } catch (error) {
       if (error instanceof KiwiError) return { kind: 'rejected', call, item, error }
       throw error
     }
   }
   return { specs, prepare }
+}
+
+/** What a call gives to the item that it is about; the whole of it where it is about none. */
+export function parametersOf(call: ToolCall): JsonObject {
+  return call.name === 'execute' ? objectOf(call.arguments['parameters']) : call.arguments
 }
 
 async function runnable(
@@ -89,7 +104,7 @@ async function runnable(
   }
   // Checked against the schema of this very type above.
   const request = call.arguments as MetaToolRequest
-  const parameters = verb === 'execute' ? objectOf(call.arguments['parameters']) : call.arguments
+  const parameters = parametersOf(call)
   const helpSignal =
     verb === 'help' && request.action !== undefined ? { action: request.action, reason: request.reason ?? '' } : null
   return {
@@ -100,36 +115,93 @@ async function runnable(
     parameters,
     ...(await natureOf(deps.kernel, verb, request)),
     helpSignal,
-    run: (context) => (helpSignal === null ? deps.kernel[verb](request, context) : Promise.resolve(recorded(helpSignal))),
+    run: (context) => run(deps.kernel, { verb, request, helpSignal }, context),
   }
 }
 
-/** The kernel has no thread to signal to; here there is one. */
-function recorded({ action }: HelpSignal): MetaToolResult {
-  const message =
-    action === 'escalate'
-      ? 'The thread now waits for a person.'
-      : 'Noted for whoever watches this thread. Go on; an answer arrives as a message.'
-  return { success: true, action, recorded: true, message }
+async function run(
+  kernel: Kernel,
+  {
+    verb,
+    request,
+    helpSignal,
+  }: { readonly verb: Verb; readonly request: MetaToolRequest; readonly helpSignal: HelpSignal | null },
+  context: Partial<ExecutionContext>,
+): Promise<MetaToolResult> {
+  if (helpSignal !== null) return recorded(helpSignal)
+  return verb === 'sign' ? signQuestion(kernel, request, context) : kernel[verb](request, context)
 }
+
+/** What each help signal brings about; `help` of the kernel has no thread to signal to. */
+const SIGNALS: Readonly<Record<string, string>> = {
+  guidance: 'Noted for whoever watches this thread. Go on; an answer arrives as a message.',
+  checkpoint: 'A checkpoint stands in the log: another thread can be made to go on from here. Go on.',
+  stuck:
+    'Somebody is asked, or a hook of the directive looks at it; the thread goes on with their answer, or without one when their time is over.',
+  escalate: 'A person is asked. The thread waits for the answer, and goes on without one when their time is over.',
+}
+
+function recorded({ action, reason }: HelpSignal): MetaToolResult {
+  const name = action === 'checkpoint' ? { name: checkpointName(reason) } : {}
+  return { success: true, action, recorded: true, ...name, message: SIGNALS[action] ?? 'Noted.' }
+}
+
+/** What a checkpoint is called: the beginning of its reason in letters, digits and hyphens. */
+export function checkpointName(reason: string): string {
+  const slug = reason
+    .slice(0, CHECKPOINT_CHARACTERS)
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}]+/gu, '-')
+    .replaceAll(/^-|-$/g, '')
+  return slug === '' ? 'checkpoint' : slug
+}
+
+const CHECKPOINT_CHARACTERS = 64
 
 /** The effect and loop rule of a call, for `execute` those of the inner tool, and the item that it is about. */
 async function natureOf(
   kernel: Kernel,
   verb: Verb,
   request: MetaToolRequest,
-): Promise<Pick<RunnableCall, 'effect' | 'poll' | 'question'>> {
+): Promise<Pick<RunnableCall, 'effect' | 'approval' | 'isShipped' | 'poll' | 'question'>> {
   const { item_type: itemType, item_id: itemId } = request
-  if ((verb !== 'execute' && verb !== 'load') || itemType === undefined || itemId === undefined)
-    return { effect: 'pure', poll: false, question: null }
+  const plain = { effect: 'pure', approval: false, isShipped: true, poll: false } as const
+  if (verb === 'search' || verb === 'help' || itemType === undefined || itemId === undefined) return { ...plain, question: null }
   const item = await kernel.find(itemType, itemId, request.source ?? 'all')
   const question: ItemQuestion = { itemType, itemId, category: item.category }
   // Loading into a destination copies a file.
-  if (verb === 'load') return { effect: request.destination === undefined ? 'pure' : 'idempotent', poll: false, question }
-  const definition = item.state.kind === 'available' ? item.state.definition : null
+  if (verb !== 'execute')
+    return { ...plain, effect: verb === 'sign' || request.destination === undefined ? 'pure' : 'idempotent', question }
+  const definition = definitionOf(item)
   // What is not available does not run; the kernel's answer says why.
-  if (definition?.kind !== 'tool') return { effect: 'pure', poll: false, question }
-  return { effect: definition.effect, poll: definition.loop?.['poll'] === true, question }
+  if (definition === null) return { ...plain, question }
+  return {
+    effect: definition.effect,
+    approval: await needsApproval(kernel, definition),
+    isShipped: item.space === 'system',
+    poll: definition.loop?.['poll'] === true,
+    question,
+  }
+}
+
+/**
+ * Whether a link of the tool's chain is marked. It is only told beforehand here, so that nobody takes a call for one that ran; the kernel
+ * asks for the approval itself.
+ */
+async function needsApproval(kernel: Kernel, tool: ToolDefinition): Promise<boolean> {
+  const seen = new Set<string>()
+  for (let link: ToolDefinition | null = tool; link !== null;) {
+    if (link.approval === 'required') return true
+    const executorId: string | null = link.executorId
+    if (executorId === null || seen.has(executorId)) return false
+    seen.add(executorId)
+    link = await kernel.find('tool', executorId).then(definitionOf, () => null)
+  }
+  return false
+}
+
+function definitionOf({ state }: Item): ToolDefinition | null {
+  return state.kind === 'available' && state.definition.kind === 'tool' ? state.definition : null
 }
 
 function refuseReserved(given: JsonObject): void {
@@ -153,14 +225,7 @@ function itemOf(call: ToolCall): string {
 }
 
 function unknownTool(name: string): KiwiError {
-  if (name === 'sign') {
-    return new KiwiError('PERMISSION_DENIED', 'A thread does not sign: a signature says that a person has read the item.', {
-      facts: { missing: ['kiwi-mcp.sign'] },
-      suggestion:
-        'Ask for it: help {"action": "escalate", "reason": "please sign …"} with type and id; a person then runs kiwi sign TYPE ID.',
-    })
-  }
-  return new KiwiError('INVALID_REQUEST', `There is no tool "${name.slice(0, 64)}". The tools are ${VERBS.join(', ')}.`, {
+  return new KiwiError('INVALID_REQUEST', `There is no tool "${name.slice(0, 64)}". The tools are ${GIVEN.join(', ')}.`, {
     suggestion: `To run an item: execute {"item_type": "tool", "item_id": ${JSON.stringify(name.slice(0, 64))}, "parameters": {…}}.`,
   })
 }

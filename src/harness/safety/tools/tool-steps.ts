@@ -1,17 +1,23 @@
-import type { Json, JsonObject } from '../../../json.ts'
+import type { Json } from '../../../json.ts'
 import { KiwiError } from '../../../kernel/errors.ts'
 import type { MetaToolResult } from '../../../kernel/contract.ts'
+import type { ApprovalChange } from '../../../threads/approvals/approval.ts'
 import type { Commit, NewEvent, StepMeta, StepOptions, StepOutcome, TurnContext } from '../../../threads/engine.ts'
 import type { ToolCall } from '../../base/conversation.ts'
 import { runToolCalls } from '../../base/tool-calls.ts'
-import { canonicalJson, hash, traceOf } from '../limits/loops.ts'
+import { hash, traceOf } from '../limits/loops.ts'
 import type { CallTrace } from '../limits/loops.ts'
-import { stored, summarise, toolResult } from '../turn/messages.ts'
+import { summarise } from '../turn/messages.ts'
 import { secretInParameters } from '../redaction.ts'
+import { askForCall, parkedCall, parkOf } from '../approvals/park.ts'
+import type { Asked, Park } from '../approvals/park.ts'
 import type { HarnessServices } from '../services.ts'
-import type { ParkedCall } from '../turn/state.ts'
+import type { ParkedCall, SafetyData } from '../turn/state.ts'
+import { answerCommit, callEvent, helpEvents } from './call-events.ts'
+import { shown } from './call-result.ts'
 import type { HelpSignal, PreparedCall, RunnableCall, ToolRequests } from './tool-request.ts'
-import { denialEvents, runUnderToken } from './under-token.ts'
+import { callContext, denialEvents, runUnderToken } from './under-token.ts'
+import type { CallPlace } from './under-token.ts'
 
 /** What one call of a turn came to. */
 export interface CallOutcome {
@@ -44,7 +50,7 @@ export interface CallFailure {
  */
 interface ToolFacts {
   readonly trace: CallTrace | null
-  readonly park: (Pick<ParkedCall, 'untilMs' | 'wakeOnWaiting'> & { readonly for: readonly string[] }) | null
+  readonly park: Park | null
   readonly counted: boolean
   /** Absent in steps of earlier versions. */
   readonly denied?: boolean
@@ -60,13 +66,32 @@ export interface ToolStepsInput {
   readonly allowed: number
   /** Until `max_duration_seconds`; null without that limit. */
   readonly millisecondsLeft: number | null
+  /** What was approved for the whole thread counts for these calls. */
+  readonly data: Pick<SafetyData, 'approvedTools'>
+}
+
+/** What one step needs of that. */
+type StepInput = Pick<ToolStepsInput, 'services' | 'ctx' | 'millisecondsLeft' | 'data'>
+
+/** An approval that a call runs under. */
+export interface GivenApproval {
+  readonly approvalId: string
+  /** End of what was approved, in UTC milliseconds; asked for when the call runs. */
+  readonly expiresAtMs: () => number
+}
+
+interface StepPlan {
+  readonly call: PreparedCall
+  /** Unique in its turn. */
+  readonly name: string
+  /** The call waited for this; it was told of and counted when it began to. */
+  readonly approval: GivenApproval | null
 }
 
 const TOOL_STEP_TIMEOUT_MS = 10 * 60_000
 /** A call that begins gets a moment, however little time is left: what is stopped at once has an unknown outcome. */
 const LEAST_STEP_TIMEOUT_MS = 1_000
 const AT_ONCE = 4
-const MAX_PARK_MS = 24 * 3_600_000
 
 /** Runs the calls of a turn, at most four at a time, each as one journaled step; the outcomes stand in call order. */
 export function runToolSteps(input: ToolStepsInput): Promise<readonly CallOutcome[]> {
@@ -76,41 +101,78 @@ export function runToolSteps(input: ToolStepsInput): Promise<readonly CallOutcom
       const secret = secretInParameters(input.services.redactor(input.ctx.threadId), call)
       const prepared = await input.requests.prepare(call, secret)
       if (index >= input.allowed) return refusedByLimit(input.ctx, prepared)
-      return runStep(input, prepared, index)
+      return runCall(input, { call: prepared, name: stepName(prepared, index), approval: null })
     },
     { concurrency: AT_ONCE, signal: input.ctx.signal },
   )
 }
 
-async function runStep(input: ToolStepsInput, call: PreparedCall, index: number): Promise<CallOutcome> {
+/** Runs one call as a journaled step; one that was approved was counted before. */
+export async function runCall(input: StepInput, plan: StepPlan): Promise<CallOutcome> {
   const { ctx } = input
+  const { call, name } = plan
+  if (call.kind === 'rejected') return rejectCall(input, { call, name })
   const outcome = await stepOrTimeout(ctx, () =>
-    call.kind === 'rejected'
-      ? ctx.step<Json>(stepName(call, index), { effect: 'pure', timeoutMs: TOOL_STEP_TIMEOUT_MS }, async () =>
-          reject(input.services, ctx, call),
-        )
-      : ctx.step<Json>(stepName(call, index), runOptions(input, call), (meta) => execute(input, call, meta)),
+    ctx.step<Json>(name, runOptions(input, { ...plan, call }), (meta) => execute(input, { ...plan, call }, meta)),
   )
   // `refused` needs a reservation, which a tool step never makes.
-  if (outcome.kind !== 'done') return unknownOutcome(ctx, call)
-  // The value of this step is always ToolFacts: `execute` or `reject` wrote it.
-  const { trace, park, counted, denied = false, failure = null } = outcome.value as unknown as ToolFacts
-  const parked = park === null ? null : parkedCall(call, park)
+  return outcome.kind === 'done' ? outcomeOf(call, outcome.value) : unknownOutcome(ctx, plan)
+}
+
+export interface Rejection {
+  readonly call: Extract<PreparedCall, { kind: 'rejected' }>
+  readonly name: string
+  /** That it was called is written down already. */
+  readonly isTold?: boolean
+  readonly approvals?: readonly ApprovalChange[]
+}
+
+/** Answers a call that does not run, in a step all the same: what a replay finds recorded is then its one answer. */
+export async function rejectCall(place: CallPlace, rejection: Rejection): Promise<CallOutcome> {
+  const options = { effect: 'pure', timeoutMs: TOOL_STEP_TIMEOUT_MS } as const
+  const outcome = await place.ctx.step<Json>(rejection.name, options, async () => reject(place, rejection))
+  if (outcome.kind === 'done') return outcomeOf(rejection.call, outcome.value)
+  return unknownOutcome(place.ctx, { ...rejection, approval: null })
+}
+
+function outcomeOf(call: PreparedCall, value: Json): CallOutcome {
+  // The value of a tool's step is always ToolFacts: `execute` or `reject` wrote it.
+  const { trace, park, counted, denied = false, failure = null } = value as unknown as ToolFacts
+  const parked = park === null ? null : parkedCall({ callId: call.call.id, tool: call.item }, park)
   const help = call.kind === 'runnable' ? call.helpSignal : null
   return { item: call.item, trace, parked, help, counted, denied, failure, commit: null }
 }
 
-function parkedCall(call: PreparedCall, { for: waitFor, ...ends }: NonNullable<ToolFacts['park']>): ParkedCall {
-  return { callId: call.call.id, tool: call.item, waitFor, ...ends }
+interface RunnablePlan extends StepPlan {
+  readonly call: RunnableCall
 }
 
-function runOptions({ millisecondsLeft }: ToolStepsInput, call: RunnableCall): StepOptions {
-  const left = Math.max(LEAST_STEP_TIMEOUT_MS, millisecondsLeft ?? TOOL_STEP_TIMEOUT_MS)
+function runOptions(input: StepInput, plan: RunnablePlan): StepOptions {
+  const left = Math.max(LEAST_STEP_TIMEOUT_MS, input.millisecondsLeft ?? TOOL_STEP_TIMEOUT_MS)
   return {
-    effect: call.effect,
+    // To ask is to do nothing yet.
+    effect: mustAsk(input, plan) ? 'pure' : plan.call.effect,
     timeoutMs: Math.min(TOOL_STEP_TIMEOUT_MS, left),
-    before: { events: [callEvent(call)] },
+    before: { events: startEvents(input, plan) },
   }
+}
+
+/** A call that is only asked about has not begun. */
+function startEvents(input: StepInput, plan: RunnablePlan): readonly NewEvent[] {
+  if (mustAsk(input, plan)) return []
+  return [callEvent(plan.call, (plan.approval ?? standingApproval(input, plan.call))?.approvalId)]
+}
+
+/** By the journal and the file of the tool; the kernel looks for itself. */
+function mustAsk(input: StepInput, { call, approval }: RunnablePlan): boolean {
+  return call.approval && approval === null && standingApproval(input, call) === null
+}
+
+/** What was approved for the thread, while it lasts. */
+function standingApproval({ ctx, data }: StepInput, call: RunnableCall): GivenApproval | null {
+  if (!call.approval || !Object.hasOwn(data.approvedTools, call.item)) return null
+  const { approvalId, untilMs } = data.approvedTools[call.item] ?? { approvalId: '', untilMs: 0 }
+  return ctx.now() < untilMs ? { approvalId, expiresAtMs: () => untilMs } : null
 }
 
 /** A tool that did not even answer its abort may still be at work: its outcome is as unknown as after a crash. */
@@ -129,34 +191,66 @@ function stepName(call: PreparedCall, index: number): string {
 }
 
 async function execute(
-  input: ToolStepsInput,
-  call: RunnableCall,
+  input: StepInput,
+  plan: RunnablePlan,
   meta: StepMeta,
 ): Promise<{ readonly value: Json; readonly commit: Commit }> {
   const { ctx } = input
-  const result = await runUnderToken(input, call, meta)
+  const { call, name } = plan
+  const isFirst = plan.approval === null
+  const checkOnly = mustAsk(input, plan)
+  const token = tokenOf(input, plan)
+  const result = await runUnderToken(input, call, meta, { checkOnly, ...(token === undefined ? {} : { token }) })
   // An interrupted or superseded step leaves no result; one that only ran out of time has the tool's own answer.
   if (ctx.signal.aborted) ctx.signal.throwIfAborted()
-  const park = result.success ? parkOf(result['result'], ctx) : null
+  const asking = { ...input, part: name }
+  const lacksApproval = result.success ? checkOnly : isFirst && result.error.code === 'APPROVAL_REQUIRED'
+  const asked = lacksApproval ? await askForCall(asking, call, await callContext(input, meta)) : null
+  const found = asked ?? (result.success ? parkOf(asking, call, result['result']) : null)
+  const [park, approvals] = found !== null && 'approval' in found ? [found.park, [request(found)]] : [found, []]
+  if (asked !== null) return parkedFirst(asked.park, approvals)
   const text = input.services.redactor(ctx.threadId).text(shown(result))
   const trace = call.poll || park !== null ? null : traceOf(call.item, call.parameters, hash(text))
   const denial = denialEvents(call.item, result)
   const facts: ToolFacts = {
     trace,
     park,
-    counted: true,
+    counted: isFirst,
     denied: denial.length > 0,
     failure: failureOf(input.services, ctx, result),
   }
   const told = park === null ? answer(ctx, call, text, !result.success) : {}
   const events = [...denial, ...(told.events ?? []), ...helpEvents(call)]
-  const commit: Commit = { ...told, ...(events.length === 0 ? {} : { events }), usage: { tool_calls: 1 } }
+  const commit: Commit = {
+    ...told,
+    ...(events.length === 0 ? {} : { events }),
+    ...(approvals.length === 0 ? {} : { approvals }),
+    usage: { tool_calls: isFirst ? 1 : 0 },
+  }
   // ToolFacts holds only JSON values.
   return { value: facts as unknown as Json, commit }
 }
 
-function helpEvents({ helpSignal }: RunnableCall): readonly NewEvent[] {
-  return helpSignal === null ? [] : [{ type: 'status', payload: { help: helpSignal.action, reason: helpSignal.reason } }]
+/** The token of the approval that the call runs under; none for a call that needs none. */
+function tokenOf(input: StepInput, plan: RunnablePlan): (() => Promise<string>) | undefined {
+  const { services, ctx } = input
+  const given = plan.approval ?? standingApproval(input, plan.call)
+  const { authority } = services
+  if (given === null || authority === null) return undefined
+  const { approvalId, expiresAtMs } = given
+  return async () =>
+    authority.mintApproval({ threadId: ctx.threadId, approvalId, toolId: plan.call.item, expiresAtMs: expiresAtMs() })
+}
+
+function request({ approval }: Asked): ApprovalChange {
+  return { do: 'request', approval }
+}
+
+/** Nothing ran, and nothing is told to the model before the answer. */
+function parkedFirst(park: Park, approvals: readonly ApprovalChange[]): { readonly value: Json; readonly commit: Commit } {
+  const facts: ToolFacts = { trace: null, park, counted: true, denied: false, failure: null }
+  // ToolFacts holds only JSON values.
+  return { value: facts as unknown as Json, commit: { approvals, usage: { tool_calls: 1 } } }
 }
 
 function failureOf(services: HarnessServices, ctx: TurnContext, result: MetaToolResult): CallFailure | null {
@@ -167,40 +261,8 @@ function failureOf(services: HarnessServices, ctx: TurnContext, result: MetaTool
   return { code, message: summarise(told), missing: Array.isArray(missing) ? missing.map(String) : [] }
 }
 
-/** What the model reads: the tool's own value, or the error. The envelope around a value says nothing that the model did not send. */
-function shown(result: MetaToolResult): string {
-  const { sandbox, ...told } = result
-  // What a tool ran in is worth a word only where nothing held it.
-  const unheld = sandbox === 'none' ? { sandbox } : {}
-  if (!told.success) return JSON.stringify({ ...told, ...unheld })
-  const { success: _success, item_type: _type, item_id: _id, ...facts } = told
-  const { result: returned, ...beside } = facts
-  const isAlone = 'result' in facts && Object.keys(beside).length === 0
-  // A field among those of the tool, so that what reads them finds them where they are in a sandbox.
-  const value = isAlone && isRecord(returned) ? { ...returned, ...unheld } : bare({ ...facts, ...unheld })
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? 'null')
-}
-
-/** The result itself where nothing stands beside it. */
-function bare(facts: Readonly<Record<string, unknown>>): unknown {
-  const keys = Object.keys(facts)
-  return keys.length === 1 && keys[0] === 'result' ? facts['result'] : facts
-}
-
-/** A tool parks its call by answering `{park: {for, until_ms}}`; only threads that this one spawned can be waited for. */
-function parkOf(value: unknown, ctx: TurnContext): ToolFacts['park'] {
-  if (typeof value !== 'object' || value === null || !('park' in value)) return null
-  const { park } = value
-  if (typeof park !== 'object' || park === null || !('for' in park) || !('until_ms' in park)) return null
-  const { for: ids, until_ms: untilMs } = park
-  const wake = 'wake_on_waiting' in park && park.wake_on_waiting === true ? { wakeOnWaiting: true } : {}
-  const children = new Set(ctx.children().map(({ threadId }) => threadId))
-  if (!Array.isArray(ids) || ids.length === 0 || typeof untilMs !== 'number' || !Number.isFinite(untilMs)) return null
-  const known = ids.filter((id): id is string => typeof id === 'string' && children.has(id))
-  return known.length === ids.length ? { for: known, untilMs: Math.min(untilMs, ctx.now() + MAX_PARK_MS), ...wake } : null
-}
-
-function unknownOutcome(ctx: TurnContext, call: PreparedCall): CallOutcome {
+function unknownOutcome(ctx: TurnContext, { call, approval }: StepPlan): CallOutcome {
+  const isFirst = approval === null
   const text =
     `The outcome of this call is unknown: ${call.item} had begun, and then its host stopped or its time was over; no result was recorded. ` +
     'It may or may not have taken effect, and it was not repeated. Check what happened before you call it again.'
@@ -209,18 +271,16 @@ function unknownOutcome(ctx: TurnContext, call: PreparedCall): CallOutcome {
     trace: null,
     parked: null,
     help: null,
-    counted: true,
+    counted: isFirst,
     denied: false,
     failure: { code: 'outcome_unknown', message: text, missing: [] },
-    commit: { ...answer(ctx, call, text, true), usage: { tool_calls: 1 } },
+    commit: { ...answer(ctx, call, text, true), usage: { tool_calls: isFirst ? 1 : 0 } },
   }
 }
 
-/** A call that is none is answered in a step all the same: what a replay finds recorded is then its one answer. */
 function reject(
-  services: HarnessServices,
-  ctx: TurnContext,
-  call: Extract<PreparedCall, { kind: 'rejected' }>,
+  { services, ctx }: CallPlace,
+  { call, isTold = false, approvals = [] }: Rejection,
 ): { readonly value: Json; readonly commit: Commit } {
   const envelope = call.error.toEnvelope()
   const text = JSON.stringify(envelope)
@@ -237,7 +297,11 @@ function reject(
   // ToolFacts holds only JSON values.
   return {
     value: facts as unknown as Json,
-    commit: { ...result, events: [callEvent(call), ...denial, ...(result.events ?? [])] },
+    commit: {
+      ...result,
+      events: [...(isTold ? [] : [callEvent(call)]), ...denial, ...(result.events ?? [])],
+      ...(approvals.length === 0 ? {} : { approvals }),
+    },
   }
 }
 
@@ -258,29 +322,4 @@ function refusedByLimit(ctx: TurnContext, call: PreparedCall): CallOutcome {
 /** The message and the event of a call's result. */
 function answer(ctx: TurnContext, call: PreparedCall, text: string, isError: boolean): Commit {
   return answerCommit(ctx, { id: call.call.id, tool: call.item }, text, isError)
-}
-
-/** The message and the event of a result, for calls of this turn and for parked ones of an earlier turn. */
-export function answerCommit(
-  ctx: TurnContext,
-  call: { readonly id: string; readonly tool: string },
-  text: string,
-  isError: boolean,
-): Commit {
-  const message = toolResult({ ...call, threadId: ctx.threadId }, text, isError)
-  const event: NewEvent = {
-    type: 'tool_result',
-    payload: { tool: call.tool, success: !isError, summary: summarise(text), call_id: call.id },
-    message: 0,
-  }
-  return { messages: [stored(message)], events: [event] }
-}
-
-function callEvent(call: PreparedCall): NewEvent {
-  const parameters: JsonObject = call.kind === 'runnable' ? call.parameters : call.call.arguments
-  return { type: 'tool_call', payload: { tool: call.item, args_hash: hash(canonicalJson(parameters)), call_id: call.call.id } }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,15 +1,15 @@
-import type { Next } from '../../../threads/engine.ts'
 import type { Consequence, ThreadEvent } from '../interruptions/contract.ts'
 import { follow, interrupt } from '../interruptions/interrupt.ts'
+import { ANSWER_GRACE_MS } from '../interruptions/question.ts'
 import { exceededToolCalls } from '../limits/budget.ts'
 import type { Exceeded } from '../limits/budget.ts'
 import { recordCall } from '../limits/loops.ts'
 import type { LoopPattern } from '../limits/loops.ts'
 import type { CallOutcome } from '../tools/tool-steps.ts'
 import type { AnswerInput } from './answer-input.ts'
-import type { Scene, TurnEnd } from './scene.ts'
-import type { ParkedCall, Prepared, SafetyData } from './state.ts'
-import { judgeLimits, tell } from './turn-draft.ts'
+import type { Interruption, Scene, TurnEnd } from './scene.ts'
+import type { Prepared, SafetyData } from './state.ts'
+import { judgeLimits, tell, waitFor } from './turn-draft.ts'
 
 /** Turns in a row of which every call was denied before the thread ends: it does not find what it may do. */
 const MAX_DENIED_TURNS = 5
@@ -25,15 +25,45 @@ export async function concludeCalls(input: AnswerInput, given: SafetyData, outco
   const { services, ctx, prepared, answer } = input
   for (const { commit } of outcomes) if (commit !== null) ctx.record(commit)
   if (answer.incomplete !== null) tell(ctx, `${answer.incomplete.message} Send again what is missing.`)
-  const judged = judgeCalls({ services, ctx, prepared, data: given }, outcomes)
-  let { data } = judged
-  for (const [index, { event, consequence }] of judged.happenings.entries()) {
-    const scene: Scene = { services, ctx, prepared, data }
+  const scene: Scene = { services, ctx, prepared, data: given }
+  const judged = judgeCalls(scene, outcomes)
+  const heard = await hear({ ...scene, data: judged.data }, judged.happenings)
+  return heard.kind === 'over' ? heard.end : nextAfter(heard.data)
+}
+
+/**
+ * The same for calls of an earlier turn that got their results now. They were counted when they were made. The turn goes on where none of
+ * that turn is open any more.
+ */
+export async function concludeDelivered(scene: Scene, outcomes: readonly CallOutcome[]): Promise<Interruption> {
+  const { ctx, data: before } = scene
+  const isDenied = outcomes.length > 0 && outcomes.every(({ denied }) => denied)
+  const denied = isDenied
+    ? (before.denied ?? 0) + (before.parked.length === 0 ? 1 : 0)
+    : outcomes.length === 0
+      ? before.denied
+      : 0
+  const looped = foldLoops({ ...before, ...(denied === undefined ? {} : { denied }) }, outcomes)
+  const heard = await hear({ ...scene, data: looped.data }, [
+    ...(isDenied && (denied ?? 0) >= MAX_DENIED_TURNS ? [nothingLeft()] : []),
+    ...(looped.found === null ? [] : [loopHappening(ctx, looped.found)]),
+    ...outcomes.flatMap(failureHappening),
+  ])
+  if (heard.kind === 'over' || heard.data.parked.length === 0) return heard
+  return { kind: 'over', end: nextAfter(heard.data) }
+}
+
+/** Gives hooks and persons their say, the gravest first. */
+async function hear(given: Scene, happenings: readonly Happening[]): Promise<Interruption> {
+  let { data } = given
+  for (const [index, { event, consequence }] of happenings.entries()) {
+    const scene: Scene = { ...given, data }
     const interruption = event === null ? follow(scene, consequence) : await interrupt(scene, event, consequence)
-    if (interruption.kind === 'over') return withUnheard(interruption.end, prepared, judged.happenings.slice(index + 1))
+    if (interruption.kind === 'over')
+      return { kind: 'over', end: withUnheard(interruption.end, given.prepared, happenings.slice(index + 1)) }
     data = interruption.data
   }
-  return { data, next: nextAfter(data.parked) }
+  return { kind: 'go_on', data }
 }
 
 /** A hook that has its say about one event must not keep another, such as a denial, from its own. */
@@ -43,9 +73,13 @@ function withUnheard(end: TurnEnd, { hooks }: Prepared, others: readonly Happeni
   return { ...end, data: { ...end.data, unheard: [...end.data.unheard, ...unheard] } }
 }
 
-function nextAfter(parked: readonly ParkedCall[]): Next {
-  if (parked.length === 0) return { do: 'turn' }
-  return { do: 'wait', reason: 'children', untilMs: Math.min(...parked.map(({ untilMs }) => untilMs)) }
+/** Another turn, or the wait for what the open calls wait for. The time that somebody takes for an answer does not count. */
+export function nextAfter(data: SafetyData): TurnEnd {
+  const { parked } = data
+  if (parked.length === 0) return { data, next: { do: 'turn' } }
+  const untilMs = Math.min(...parked.map((call) => ('approvalId' in call ? call.untilMs + ANSWER_GRACE_MS : call.untilMs)))
+  if (parked.some((call) => 'approvalId' in call)) return waitFor(data, 'approval', untilMs)
+  return { data, next: { do: 'wait', reason: 'children', untilMs } }
 }
 
 /** The counters after these calls, and what they have brought about, the gravest first. */
@@ -55,7 +89,7 @@ function judgeCalls(
 ): { readonly data: SafetyData; readonly happenings: readonly Happening[] } {
   const toolCalls = before.spent.toolCalls + outcomes.filter(({ counted }) => counted).length
   const parked = outcomes.flatMap((outcome) => (outcome.parked === null ? [] : [outcome.parked]))
-  const denied = outcomes.every((outcome) => outcome.denied) ? (before.denied ?? 0) + 1 : 0
+  const denied = deniedTurns(before, outcomes)
   const spent = { ...before.spent, toolCalls }
   const overLimit = toolLimit(prepared, before, { asked: outcomes.length, ran: toolCalls - before.spent.toolCalls })
   const limited = judgeLimits(
@@ -79,6 +113,13 @@ function judgeCalls(
       },
     ],
   }
+}
+
+/** What is not answered yet may be a denial still. */
+function deniedTurns({ denied = 0 }: SafetyData, outcomes: readonly CallOutcome[]): number {
+  const asks = (outcome: CallOutcome): boolean => outcome.parked !== null && 'approvalId' in outcome.parked
+  if (!outcomes.every((outcome) => outcome.denied || asks(outcome))) return 0
+  return outcomes.some(asks) ? denied : denied + 1
 }
 
 const GO_ON: Consequence = { kind: 'go_on', note: null }

@@ -4,7 +4,7 @@ import type { Commit, Continues, TurnContext } from '../../../threads/engine.ts'
 import type { ThreadRow, ThreadsClient } from '../../../threads/threads-client.ts'
 import type { ToolCall } from '../../base/conversation.ts'
 import type { HarnessServices } from '../services.ts'
-import { answerCommit } from '../tools/tool-steps.ts'
+import { answerCommit } from '../tools/call-events.ts'
 import { continuingMessage, firstMessage, messageOf, stored } from './messages.ts'
 import { joinedCommits } from './joined-commits.ts'
 

@@ -1,33 +1,111 @@
 import type { TurnContext } from '../../../threads/engine.ts'
 import { isTerminal, needsPerson } from '../../../threads/status.ts'
-import type { HarnessServices } from '../services.ts'
-import { joinedCommits } from './joined-commits.ts'
-import type { ParkedCall } from './state.ts'
+import { runToolCalls } from '../../base/tool-calls.ts'
+import type { ToolCall } from '../../base/conversation.ts'
+import { argsHashOf } from '../approvals/call-question.ts'
+import { deliverAnswer, useAnswer } from '../approvals/deliver-answer.ts'
+import { ANSWER_GRACE_MS } from '../interruptions/question.ts'
 import { callerOf } from '../interventions/caller.ts'
 import { waitAnswer } from '../interventions/thread-view.ts'
-import { answerCommit } from '../tools/tool-steps.ts'
+import type { HarnessServices } from '../services.ts'
+import { answerCommit } from '../tools/call-events.ts'
+import { parametersOf } from '../tools/tool-request.ts'
+import type { ToolRequests } from '../tools/tool-request.ts'
+import type { CallOutcome } from '../tools/tool-steps.ts'
+import { concludeDelivered, nextAfter } from './conclude-calls.ts'
+import { joinedCommits } from './joined-commits.ts'
+import { messageOf } from './messages.ts'
+import type { Interruption, Scene, TurnEnd } from './scene.ts'
+import type { ParkedCall, ParkedOnAnswer, ParkedOnThreads, SafetyData } from './state.ts'
 
-/** Milliseconds at which the earliest unfinished wait ends by itself, or null when every parked call can be answered now. */
-export function parkedUntil(ctx: TurnContext, parked: readonly ParkedCall[]): number | null {
-  const children = new Map(ctx.children().map((child) => [child.threadId, child]))
-  const open = parked.filter((call) => {
-    if (ctx.now() >= call.untilMs) return false
-    const waitedFor = call.waitFor.flatMap((id) => children.get(id) ?? [])
-    if (call.wakeOnWaiting === true && waitedFor.some(({ status, waitReason }) => needsPerson(status, waitReason))) return false
-    return waitedFor.some(({ status }) => !isTerminal(status))
-  })
-  return open.length === 0 ? null : Math.min(...open.map(({ untilMs }) => untilMs))
+const AT_ONCE = 4
+
+const DELIVER_TIMEOUT_MS = 60_000
+
+export interface ParkedInput extends Scene {
+  readonly requests: ToolRequests
+  /** Of the turn, on the clock of `performance.now()`. */
+  readonly begunMs: number
 }
 
-/** Gives every parked call its result, in one journaled step, so that the model can be called again. */
-export async function deliverParked(services: HarnessServices, ctx: TurnContext, parked: readonly ParkedCall[]): Promise<void> {
-  await ctx.step('deliver', { effect: 'pure', timeoutMs: 60_000 }, async () => {
+/**
+ * Gives the calls of an earlier turn their results as what they wait for comes: the threads, or the answer, under which the call runs now.
+ * While one is still open the thread waits on, and the model is not called.
+ */
+export async function deliverParked(input: ParkedInput): Promise<Interruption> {
+  const { ctx, data } = input
+  const { parked } = data
+  if (parked.length === 0) return { kind: 'go_on', data }
+  const open = parked.filter((call) => isOpen(ctx, data, call))
+  if (open.length === parked.length) return { kind: 'over', end: idle(nextAfter(data)) }
+  const ready = parked.filter((call) => !open.includes(call))
+  await deliverThreads(input.services, ctx, ready.filter(isOnThreads))
+  const answered = ready.flatMap((call) => (isOnThreads(call) ? [] : [call]))
+  const outcomes = await deliverAnswers(input, answered)
+  const again = outcomes.flatMap((outcome) => (outcome.parked === null ? [] : [outcome.parked]))
+  const rest = answered.reduce<SafetyData>((left, call) => useAnswer(ctx, left, call), { ...data, parked: [...open, ...again] })
+  return concludeDelivered({ ...input, data: rest }, outcomes)
+}
+
+function isOnThreads(call: ParkedCall): call is ParkedOnThreads {
+  return 'waitFor' in call
+}
+
+function isOpen(ctx: TurnContext, data: SafetyData, call: ParkedCall): boolean {
+  if (!isOnThreads(call)) return !Object.hasOwn(data.answers, call.approvalId) && ctx.now() < call.untilMs + ANSWER_GRACE_MS
+  if (ctx.now() >= call.untilMs) return false
+  const children = new Map(ctx.children().map((child) => [child.threadId, child]))
+  const waitedFor = call.waitFor.flatMap((id) => children.get(id) ?? [])
+  if (call.wakeOnWaiting === true && waitedFor.some(({ status, waitReason }) => needsPerson(status, waitReason))) return false
+  return waitedFor.some(({ status }) => !isTerminal(status))
+}
+
+/** The thread only looked. */
+function idle(end: TurnEnd): TurnEnd {
+  return end.next.do === 'wait' ? { ...end, next: { ...end.next, idle: true } } : end
+}
+
+/** Every call that waited for threads, in one journaled step. */
+async function deliverThreads(services: HarnessServices, ctx: TurnContext, calls: readonly ParkedOnThreads[]): Promise<void> {
+  if (calls.length === 0) return
+  await ctx.step('deliver', { effect: 'pure', timeoutMs: DELIVER_TIMEOUT_MS }, async () => {
     const { projectPath } = services.kernel
     const caller = await callerOf(services, { projectPath, __thread_id: ctx.threadId, __auth: services.hostAuthority })
-    const commits = parked.map((call) => {
+    const commits = calls.map((call) => {
       const answer = waitAnswer(services.threads, call.waitFor, caller)
       return answerCommit(ctx, { id: call.callId, tool: call.tool }, JSON.stringify(answer), false)
     })
-    return { value: parked.length, commit: joinedCommits(commits) }
+    return { value: calls.length, commit: joinedCommits(commits) }
   })
+}
+
+/** As if they had been made now: in call order, some at a time. */
+async function deliverAnswers(input: ParkedInput, parked: readonly ParkedOnAnswer[]): Promise<readonly CallOutcome[]> {
+  const { ctx } = input
+  const calls = parked.map((one) => callOf(ctx, one))
+  const deliver = async (call: ToolCall, { index }: { readonly index: number }): Promise<readonly CallOutcome[]> => {
+    const one = parked[index]
+    return one === undefined ? [] : [await deliverAnswer(input, one, call)]
+  }
+  const outcomes = (await runToolCalls(calls, deliver, { concurrency: AT_ONCE, signal: ctx.signal })).flat()
+  // The model is called in this very turn, so what a turn records at its end would come too late.
+  const late = outcomes.flatMap(({ commit }) => (commit === null ? [] : [commit]))
+  if (late.length > 0)
+    await ctx.step('deliver-unknown', { effect: 'pure', timeoutMs: DELIVER_TIMEOUT_MS }, async () => ({
+      value: late.length,
+      commit: joinedCommits(late),
+    }))
+  return outcomes
+}
+
+/** The call as the model made it. Calls of one answer may have the same id; what was shown tells them apart. */
+function callOf(ctx: TurnContext, { callId, argsHash }: ParkedOnAnswer): ToolCall {
+  for (const entry of ctx.history().toReversed()) {
+    const message = entry.role === 'assistant' ? messageOf(entry) : null
+    const blocks = message?.role === 'assistant' ? message.blocks : []
+    const calls = blocks.flatMap((block) => (block.type === 'tool_call' && block.call.id === callId ? [block.call] : []))
+    const shown = calls.find((call) => argsHashOf({ parameters: parametersOf(call) }) === argsHash)
+    if (calls.length > 0) return shown ?? { id: callId, name: '', arguments: {} }
+  }
+  return { id: callId, name: '', arguments: {} }
 }

@@ -38,14 +38,28 @@ export interface Added {
   readonly nano: number
 }
 
-/** A tool call that waits for other threads and has no result yet. */
-export interface ParkedCall {
+/** A tool call that has no result yet: it waits for other threads, or for somebody's answer. */
+export type ParkedCall = ParkedOnThreads | ParkedOnAnswer
+
+export interface ParkedOnThreads {
   readonly callId: string
   readonly tool: string
   readonly waitFor: readonly string[]
   readonly untilMs: number
   /** It is answered as soon as one of them waits for a person; absent: no. */
   readonly wakeOnWaiting?: boolean
+}
+
+export interface ParkedOnAnswer {
+  readonly callId: string
+  readonly tool: string
+  readonly approvalId: string
+  /** `tool`: the call runs when somebody agrees. `change`: who agrees carries it out. */
+  readonly asks: 'tool' | 'change'
+  /** Of the parameters that were shown. */
+  readonly argsHash: string
+  /** The question is a no from then on. */
+  readonly untilMs: number
 }
 
 /** How the provider measured the last request, so that the next one can be bounded before it is sent. */
