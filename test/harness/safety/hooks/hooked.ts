@@ -15,11 +15,6 @@ export function hook(when: string, name = 'guard', inputs: Readonly<Record<strin
   return `<hook><when>${when}</when><directive>${name}</directive><inputs>${given.join('')}</inputs></hook>`
 }
 
-/** The directive `work` with these hooks. */
-function hooked(hooks: string, cost = LIMITS, permissions?: string): string {
-  return withHooks(directive('work', cost, '', permissions), hooks)
-}
-
 export function withHooks(text: string, hooks: string): string {
   return text.replace('</metadata>', `<hooks>${hooks}</hooks></metadata>`)
 }
@@ -46,14 +41,17 @@ export function guarded(work: ScenarioFunction, answer: ScenarioFunction): Scena
 export interface GuardedOptions extends WorkshopOptions {
   /** The inside of the `<cost>` of `work`. */
   readonly cost?: string
+  /** What `work` has besides its metadata and its process. */
+  readonly extra?: string
   /** The inside of its `<permissions>`. */
   readonly permissions?: string
 }
 
 /** A workshop with the directive `work`, which has these hooks, and the directive `guard`. */
 export function openGuarded(t: TestContext, hooks: string, options: GuardedOptions): Promise<Workshop> {
-  const { cost, permissions, directives, ...others } = options
-  return openWorkshop(t, { ...others, directives: { guard: guard(), ...directives, work: hooked(hooks, cost, permissions) } })
+  const { cost = LIMITS, extra = '', permissions, directives, ...others } = options
+  const work = withHooks(directive('work', cost, extra, permissions), hooks)
+  return openWorkshop(t, { ...others, directives: { guard: guard(), ...directives, work } })
 }
 
 /** Spawns `work` and waits for its end; hooks are waited for. */

@@ -155,6 +155,25 @@ test('a hook answers a model that cannot be called, and the call is made again',
   assert.equal(row.end_reason, 'done', JSON.stringify(row.result))
 })
 
+test('a hook on failed checks answers with structured outputs, and the thread gets another round', async (t) => {
+  const outputs = '<outputs><schema>{"type": "object", "required": ["action"]}</schema></outputs>'
+  const shop = await openGuarded(t, hook('event.code == "check_failed"'), {
+    extra: '<success_criteria><check type="file" path="report.md"/></success_criteria>',
+    directives: { guard: guard('guard', undefined, outputs) },
+    scenario: guarded(
+      ({ turn }) => (turn === 3 ? executes(['write_file', { path: 'report.md', content: 'All is well.' }]) : says('Done.')),
+      () => decides('retry', 'The report is missing.'),
+    ),
+  })
+  const row = await finish(shop)
+  assert.equal(row.end_reason, 'done', JSON.stringify(row.result))
+  const [child] = hookThreads(shop, row.thread_id)
+  assert.deepEqual((child?.result as { outputs?: unknown } | undefined)?.outputs, {
+    action: 'retry',
+    message: 'The report is missing.',
+  })
+})
+
 test('hooks are asked about each event of a turn, one after the other', async (t) => {
   const permissions = '<execute resource="kiwi-mcp" action="execute"/><execute resource="tool" id="*"/>'
   const codes: string[] = []
