@@ -3,19 +3,19 @@ import { randomUUID } from 'node:crypto'
 import { dirname } from 'node:path'
 import { createSecretRegistry } from './capabilities/secrets/secret-registry.ts'
 import { createRunKey } from './capabilities/tokens/run-key.ts'
-import { type KiwiOptions, openProject, type Project, type ProjectParts } from './compose-project.ts'
+import { type KiwiOptions, openProject, type ProjectParts } from './compose-project.ts'
 import { resolveConfig } from './config/config.ts'
 import { userSpaceOf } from './config/user-space.ts'
 import type { Environment } from './config/environment.ts'
 import { safeLog } from './harness/safety/redaction.ts'
-import type { HarnessServices } from './harness/safety/services.ts'
 import type { JsonObject } from './json.ts'
 import { KiwiError } from './kernel/errors.ts'
 import { hostFolderOf, registryPath } from './places.ts'
 import { createRegistryOwner } from './registry-owner.ts'
 import { createThreadsClient } from './threads/client/create-threads-client.ts'
 import { systemClock } from './threads/clock.ts'
-import type { Engine, Runner } from './threads/engine.ts'
+import { createRunners } from './compose-runners.ts'
+import type { Engine } from './threads/engine.ts'
 import { createSqliteEngine } from './threads/engines/sqlite-engine.ts'
 import { askHost } from './threads/host/host-client.ts'
 import { openHostFolder } from './threads/host/host-folder.ts'
@@ -67,7 +67,7 @@ function openHostedProject(options: KiwiOptions, { log, ...parts }: HostParts): 
   const transcripts = createTranscripts({ folder: dirname(store.path), store, onProblem })
   const engine: Engine = createSqliteEngine({
     store,
-    resolveRunner: (name) => resolveRunner(project, name),
+    resolveRunner: (name) => runners.of(name),
     clock: systemClock,
     hostId: randomUUID(),
     transcripts,
@@ -84,6 +84,7 @@ function openHostedProject(options: KiwiOptions, { log, ...parts }: HostParts): 
       Promise.reject(new KiwiError('INVALID_REQUEST', 'A thread is watched through the host’s socket, not inside of it.')),
   })
   const project = openProject(options, { threads, ...parts })
+  const runners = createRunners(project)
   return {
     engine,
     store,
@@ -108,20 +109,6 @@ function openHostedProject(options: KiwiOptions, { log, ...parts }: HostParts): 
 /** The starter of a host gives it the log file as its stderr. */
 function writeLog(line: string): void {
   process.stderr.write(`${new Date().toISOString()} ${line}\n`)
-}
-
-/** A harness is a runtime tool of type `harness`: its `harness` export, or its default export, makes the runner. */
-async function resolveRunner(project: Project, name: string): Promise<Runner> {
-  const { item, module } = await project.kernel.importModule(name)
-  const definition = item.state.kind === 'available' ? item.state.definition : null
-  const factory = module['harness'] ?? module['default']
-  if (definition?.kind !== 'tool' || definition.toolType !== 'harness' || typeof factory !== 'function') {
-    throw new KiwiError('SPAWN_FAILED', `"${name}" is not a harness.`, {
-      suggestion: 'A harness is a .ts tool with __tool_type__ = "harness" that exports a function `harness(services)`.',
-    })
-  }
-  // The one contract of a harness file; what it gives is checked by the engine as it runs.
-  return await (factory as (services: HarnessServices) => Runner | Promise<Runner>)(project.services)
 }
 
 /** The user's host process from outside. */

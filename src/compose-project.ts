@@ -100,6 +100,12 @@ export function openProject(options: KiwiOptions, { threads, secrets, runKey }: 
     hostAuthority: guards.hostAuthority,
     vocabulary: guards.vocabulary,
     approvalTimeoutMs: (threadId) => settings.of(threadId).config.approvals.timeoutMs,
+    env(name, threadId) {
+      const value = settings.of(threadId).lookup(name)
+      // By the name it is asked for by, where the configuration lets another variable stand behind it.
+      secrets.addFrom({ [name]: value }, [])
+      return value
+    },
     redactor: () => secrets.redactor(),
   }
   return {

@@ -84,6 +84,10 @@ export function assertSignal(threadId: string, status: Status, kind: SignalKind)
   })
 }
 
+export function isEndReason(value: unknown): value is EndReason {
+  return typeof value === 'string' && Object.hasOwn(OUTCOMES, value)
+}
+
 /** The status that a thread with this end reason has. */
 export function statusOf(endReason: EndReason): 'completed' | 'error' | 'cancelled' {
   return OUTCOMES[endReason].status

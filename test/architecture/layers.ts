@@ -18,6 +18,11 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
     imports: ['json', 'primitive contracts', 'kernel', 'capabilities', 'threads', 'base harness'],
   },
   {
+    name: 'custom harnesses',
+    files: /^src\/harness\/custom\//,
+    imports: ['json', 'kernel', 'threads', 'base harness', 'safety harness'],
+  },
+  {
     name: 'config',
     files: /^src\/config\//,
     imports: ['json', 'primitive contracts', 'kernel', 'capabilities', 'safety harness', 'base harness'],
@@ -41,6 +46,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
       'threads',
       'base harness',
       'safety harness',
+      'custom harnesses',
       'config',
       'mcp client',
       'connectors',
@@ -81,6 +87,7 @@ const LAYERS: readonly { readonly name: string; readonly files: RegExp; readonly
       'kernel',
       'threads',
       'safety harness',
+      'custom harnesses',
       'config',
       'scripted model',
       'compose',

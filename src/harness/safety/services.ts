@@ -48,6 +48,11 @@ export interface HarnessServices {
   vocabulary(): Promise<Vocabulary>
   /** How long a question waits for its answer, in milliseconds; silence is a no. */
   approvalTimeoutMs(threadId?: string): number
+  /**
+   * A variable of the environment that `threadId` was spawned under (with the endpoints and keys that its configuration names), or of this
+   * process without a thread. An empty one is undefined.
+   */
+  env(name: string, threadId?: string): string | undefined
   /** Secrets of the settings that `threadId` runs under. */
   redactor(threadId?: string): Redactor
 }

@@ -119,11 +119,12 @@ export function costOf(given: JsonObject): { readonly cost: CostLimits | null; r
   for (const [name, value] of Object.entries(given)) {
     const kind = COST_FIELDS.get(name)
     const field = `cost.${name}`
+    const text = typeof value === 'number' || typeof value === 'string' ? String(value) : ''
     if (kind === undefined) errors.push({ field, error: `is no limit. ${suggestName(name, COST_NAMES)}` })
-    else if (typeof value !== (isNumber(kind) ? 'number' : 'string') || !fits(kind, String(value)))
+    else if (typeof value !== (isNumber(kind) ? 'number' : 'string') || !fits(kind, text))
       errors.push({ field, error: `must be ${EXPECTED[kind].what}`, value })
     else {
-      values.set(name, String(value))
+      values.set(name, text)
       if (typeof value === 'number') numbers[name] = value
     }
   }

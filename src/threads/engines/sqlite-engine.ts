@@ -23,7 +23,7 @@ import { createTimers } from './timers.ts'
 export interface SqliteEngineOptions {
   /** Opened with `diskFull: 'retry'`, so that a full disk delays threads and breaks none. Closed by its owner, after the engine. */
   readonly store: Store
-  /** Finds a harness by name; asked once per name. A rejection ends the thread with `spawn_failed`. */
+  /** Finds a harness by name; asked whenever a thread is taken up. A rejection ends the thread with `spawn_failed`. */
   readonly resolveRunner: (name: string) => Promise<Runner>
   readonly clock: Clock
   /** Unique per engine: two engines never share one. */
@@ -63,7 +63,6 @@ export function createSqliteEngine(options: SqliteEngineOptions): Engine {
   const lives = new Map<string, LiveThread>()
   const driving = new Map<string, Promise<void>>()
   const taking = new Map<string, Promise<boolean>>()
-  const runners = new Map<string, Promise<Runner>>()
   const timers = createTimers(clock.now, onTimer)
   let closing = false
   let beating: Promise<unknown> | null = null
@@ -159,12 +158,9 @@ export function createSqliteEngine(options: SqliteEngineOptions): Engine {
   }
 
   async function runnerOf(start: ThreadStart): Promise<{ readonly runner: Runner; readonly error: unknown }> {
-    const runner = runners.get(start.harness) ?? options.resolveRunner(start.harness)
-    runners.set(start.harness, runner)
     try {
-      return { runner: await runner, error: null }
+      return { runner: await options.resolveRunner(start.harness), error: null }
     } catch (error) {
-      runners.delete(start.harness)
       return { runner: NO_RUNNER, error }
     }
   }

@@ -167,6 +167,7 @@ export async function openWorkshop(t: TestContext, options: WorkshopOptions): Pr
     hostAuthority: guards.hostAuthority,
     vocabulary: guards.vocabulary,
     approvalTimeoutMs: () => options.approvalTimeoutMs ?? 3_600_000,
+    env: (name) => env[name],
     redactor: () => secrets.redactor(),
   }
   const harness = createSafetyHarness(services, { freshAttemptDelaysMs: [0, 0] })
