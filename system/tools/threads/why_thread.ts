@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../../src/json.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
-import { accessibleThread } from '../../../src/harness/safety/interventions/thread-access.ts'
+import { assertAllowed } from '../../../src/harness/safety/interventions/allowed-actions.ts'
 import { servicesOf } from '../../../src/harness/safety/services.ts'
 import { explainThread } from '../../../src/harness/safety/why/explain-thread.ts'
 import type { Explanation } from '../../../src/harness/safety/why/explain-thread.ts'
@@ -29,7 +29,7 @@ export default async function tool(
   parameters: { readonly thread_id: string; readonly events: number },
   context: ExecutionContext,
 ): Promise<Explanation> {
-  const { threads } = servicesOf(context)
-  accessibleThread(threads, context, parameters.thread_id, { orSelf: true })
-  return explainThread(threads, parameters.thread_id, { events: parameters.events })
+  const services = servicesOf(context)
+  await assertAllowed(services, context, { threadId: parameters.thread_id, action: 'read' })
+  return explainThread(services.threads, parameters.thread_id, { events: parameters.events })
 }
