@@ -38,5 +38,5 @@ export default async function tool(parameters: ProposedChange, context: Executio
   const { title, subject } = await readyChange(servicesOf(context), context, parameters)
   if (callingThread(context) !== null) return { park: { approval: { kind: 'change', title, subject } } }
   const { content: _content, action: _action, ...shown } = subject
-  return { ...shown, title, applied: false, how_to_apply: howToApply(subject) }
+  return { ...shown, title, applied: false, how_to_apply: howToApply(parameters, subject.file) }
 }

@@ -146,6 +146,6 @@ function refused({ item_type: type, item_id: id }: ProposedChange, problems: rea
 }
 
 /** How a person does the same without a thread that waits for it. */
-export function howToApply({ item_type: type, item_id: id, file }: { readonly [field: string]: unknown }): string {
-  return `Nothing was written. Write the content to ${String(file)}, then run: kiwi sign ${String(type)} ${String(id)}`
+export function howToApply({ item_type: type, item_id: id }: ProposedChange, file: string): string {
+  return `Nothing was written. Write the content to ${file}, then run: kiwi sign ${type} ${id}`
 }

@@ -1,5 +1,5 @@
 import { declaredGrants } from '../../../capabilities/permissions/declared-grants.ts'
-import type { Vocabulary } from '../../../capabilities/contract.ts'
+import type { Grants, Vocabulary } from '../../../capabilities/contract.ts'
 import type { Json, JsonObject } from '../../../json.ts'
 import type { CostLimits, DirectiveDefinition, Item, ToolDefinition } from '../../../kernel/items/item.ts'
 import { canonicalJson } from '../limits/loops.ts'
@@ -17,30 +17,37 @@ export interface ItemFacts extends JsonObject {
  * tool `requires`, `approval` and `executor_id`, each as `{before, after}`. `before` is null where nobody trusted what is there.
  */
 export function itemFacts(before: Item | null, after: Item, vocabulary: Vocabulary): ItemFacts {
-  const then = definitionOf(after)
   const now = before === null ? null : definitionOf(before)
-  switch (then?.kind) {
-    case 'directive': {
-      const earlier = now?.kind === 'directive' ? now : null
-      const grants = (directive: DirectiveDefinition) => declaredGrants(directive, vocabulary, { space: after.space }).grants
-      return {
-        permissions: { ...permissionDelta(earlier === null ? null : grants(earlier), grants(then)) },
-        ...costChange(earlier?.cost ?? null, then.cost),
-        ...change('model', modelText(earlier), modelText(then)),
-        ...change('hooks', hookTexts(earlier), hookTexts(then)),
-      }
-    }
-    case 'tool': {
-      const earlier = now?.kind === 'tool' ? now : null
-      return {
-        permissions: { added: [], removed: [] },
-        ...change('requires', requiredBy(earlier), requiredBy(then)),
-        ...change('approval', earlier?.approval ?? null, then.approval),
-        ...change('executor_id', earlier?.executorId ?? null, then.executorId),
-      }
-    }
-    default:
-      return { permissions: { added: [], removed: [] } }
+  const then = definitionOf(after)
+  if (then?.kind === 'directive') {
+    const grantsIn = (directive: DirectiveDefinition): Grants =>
+      declaredGrants(directive, vocabulary, { space: after.space }).grants
+    return directiveFacts(now?.kind === 'directive' ? now : null, then, grantsIn)
+  }
+  return {
+    permissions: { added: [], removed: [] },
+    ...(then === null ? {} : toolFacts(now?.kind === 'tool' ? now : null, then)),
+  }
+}
+
+function directiveFacts(
+  before: DirectiveDefinition | null,
+  after: DirectiveDefinition,
+  grantsIn: (directive: DirectiveDefinition) => Grants,
+): ItemFacts {
+  return {
+    permissions: { ...permissionDelta(before === null ? null : grantsIn(before), grantsIn(after)) },
+    ...costChange(before?.cost ?? null, after.cost),
+    ...change('model', modelText(before), modelText(after)),
+    ...change('hooks', hookTexts(before), hookTexts(after)),
+  }
+}
+
+function toolFacts(before: ToolDefinition | null, after: ToolDefinition): JsonObject {
+  return {
+    ...change('requires', requiredBy(before), requiredBy(after)),
+    ...change('approval', before?.approval ?? null, after.approval),
+    ...change('executor_id', before?.executorId ?? null, after.executorId),
   }
 }
 
@@ -62,7 +69,7 @@ function only(limits: ReadonlyMap<string, Json>, names: readonly string[]): Json
 }
 
 function modelText(directive: DirectiveDefinition | null): string | null {
-  if (directive?.model == null) return null
+  if (directive === null || directive.model === null) return null
   const { tier, id, fallback } = directive.model
   return `${id ?? `tier ${tier ?? ''}`}${fallback === null ? '' : `, else ${fallback}`}`
 }

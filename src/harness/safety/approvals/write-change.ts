@@ -26,11 +26,11 @@ export const writeChange: ChangeCarrier = async (services, subject, context) => 
 }
 
 async function retry(services: HarnessServices, subject: JsonObject, context: ExecutionContext): Promise<JsonObject> {
-  const { retry_thread_id: threadId, retry_message: message, item_type: type, item_id: id } = subject
+  const { retry_thread_id: threadId, retry_message: message } = subject
   if (typeof threadId !== 'string') return { retried_thread_id: null }
   const call = {
     thread_id: threadId,
-    reason: `the ${String(type)} ${String(id)} was changed`,
+    reason: `the ${textOf(subject, 'item_type')} ${textOf(subject, 'item_id')} was changed`,
     ...(typeof message === 'string' ? { message } : {}),
   }
   try {
