@@ -2,8 +2,9 @@ import { Argument, Command, Option } from 'commander'
 import { addConnectVerbs } from './connect-grammar.ts'
 import type { CliContext } from './context.ts'
 import type { ExitCode } from './exit-codes.ts'
-import { collect, type On, positiveNumber, wholeNumber } from './grammar.ts'
+import { collect, type On, wholeNumber } from './grammar.ts'
 import { packageVersion } from './package-root.ts'
+import { addSteeringVerbs, addThreadVerbs } from './thread-grammar.ts'
 
 /** What `main` needs to know to make a verb's context. */
 export interface GlobalOptions {
@@ -39,6 +40,10 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
       ),
     )
   }
+  on(
+    program.command('init').description('make this folder a project: folders, configuration, a signed example'),
+    async (context) => (await import('./verbs/init.ts')).init(context),
+  )
   addThreadVerbs(program, on)
   addSteeringVerbs(program, on)
   addItemVerbs(program, on)
@@ -47,85 +52,6 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
   addConnectVerbs(program, on)
   addServiceVerbs(program, on)
   return program
-}
-
-function addThreadVerbs(program: Command, on: On): void {
-  on(
-    program.command('init').description('make this folder a project: folders, configuration, a signed example'),
-    async (context) => (await import('./verbs/init.ts')).init(context),
-  )
-  on(
-    program
-      .command('run')
-      .description('spawn a directive as a thread and follow it')
-      .argument('<directive>')
-      .argument('[message]', 'what to do, in words')
-      .option('-i, --input <name=value>', 'an input of the directive; repeat it for more', collect, [])
-      .option('-d, --detach', 'print the thread id and return at once'),
-    async (context, ...args: RunArguments) => (await import('./verbs/run.ts')).run(context, ...args),
-  )
-  on(
-    program
-      .command('ps')
-      .description('list threads, newest first')
-      .option('-a, --all', 'finished ones too')
-      .addOption(new Option('-s, --status <status>').choices(STATUSES)),
-    async (context, options: { all?: boolean; status?: Status }) => (await import('./verbs/ps.ts')).ps(context, options),
-  )
-  on(
-    program.command('show').description('one thread: row, usage, budget, last events').argument('<id>'),
-    async (context, id: string) => (await import('./verbs/show.ts')).show(context, id),
-  )
-  on(
-    program
-      .command('tail')
-      .description('the last events of a thread')
-      .argument('<id>')
-      .option('-n, --lines <count>', 'how many', wholeNumber, 20)
-      .option('-f, --follow', 'go on until the thread ends'),
-    async (context, id: string, options: { lines: number; follow?: boolean }) =>
-      (await import('./verbs/tail.ts')).tail(context, id, options),
-  )
-  on(
-    program
-      .command('wait')
-      .description('wait until threads end or need a person')
-      .argument('<id...>')
-      .option('-t, --timeout <seconds>', 'give up after this long (default: never)', positiveNumber),
-    async (context, ids: string[], options: { timeout?: number }) =>
-      (await import('./verbs/wait.ts')).wait(context, ids, options),
-  )
-}
-
-function addSteeringVerbs(program: Command, on: On): void {
-  on(
-    program.command('pause').description('stop a thread at its next turn').argument('<id>').option('--reason <text>'),
-    async (context, id: string, options: { reason?: string }) => (await import('./verbs/steer.ts')).pause(context, id, options),
-  )
-  on(
-    program
-      .command('resume')
-      .description('let a paused or waiting thread go on')
-      .argument('<id>')
-      .option('-m, --message <text>', 'told to the model')
-      .option('--add-usd <dollars>', 'raise its money limit', positiveNumber)
-      .option('--add-turns <count>', 'raise its turn limit', wholeNumber),
-    async (context, id: string, options: ResumeOptions) => (await import('./verbs/steer.ts')).resume(context, id, options),
-  )
-  on(
-    program.command('cancel').description('end a thread').argument('<id>').option('--now', 'interrupt the running step too'),
-    async (context, id: string, options: { now?: boolean }) => (await import('./verbs/steer.ts')).cancel(context, id, options),
-  )
-  on(
-    program
-      .command('inject')
-      .description('say something to a running thread')
-      .argument('<id>')
-      .argument('<text>')
-      .addOption(new Option('-r, --role <role>', 'who speaks').choices(['user', 'system']).default('user')),
-    async (context, id: string, text: string, options: { role: 'user' | 'system' }) =>
-      (await import('./verbs/steer.ts')).inject(context, id, text, options),
-  )
 }
 
 function addItemVerbs(program: Command, on: On): void {
@@ -268,16 +194,12 @@ function addServiceVerbs(program: Command, on: On): void {
 }
 
 type ItemType = 'directive' | 'tool' | 'knowledge'
-type Status = 'spawning' | 'running' | 'paused' | 'waiting' | 'completed' | 'error' | 'cancelled'
-type RunArguments = [directive: string, message: string | undefined, options: { input: string[]; detach?: boolean }]
-type ResumeOptions = { message?: string; addUsd?: number; addTurns?: number }
 type SearchOptions = { type?: ItemType; source?: 'project' | 'user' | 'system' | 'all'; limit?: number }
 type LoadOptions = { source?: 'project' | 'user' | 'system' | 'all'; to?: 'project' | 'user' }
 type ServeOptions = { port?: number; host: '127.0.0.1' | '::1' }
 type ExecuteOptions = { param: string[]; params?: string }
 
 const ITEM_TYPES: readonly ItemType[] = ['directive', 'tool', 'knowledge']
-const STATUSES: readonly Status[] = ['spawning', 'running', 'paused', 'waiting', 'completed', 'error', 'cancelled']
 
 function itemType(): Argument {
   return new Argument('<type>').choices(ITEM_TYPES)

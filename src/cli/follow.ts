@@ -70,11 +70,16 @@ export async function follow(options: FollowOptions): Promise<Followed> {
 export async function untilSettled(
   threads: ThreadsClient,
   threadIds: readonly string[],
-  options: { readonly signal: AbortSignal; readonly deadlineMs?: number },
+  options: {
+    readonly signal: AbortSignal
+    readonly deadlineMs?: number
+    /** Wait for work that was handed on where it is now; default: for the thread itself. */
+    readonly followsWork?: boolean
+  },
 ): Promise<readonly ThreadRow[]> {
-  const { signal, deadlineMs = Infinity } = options
+  const { signal, deadlineMs = Infinity, followsWork = false } = options
   for (;;) {
-    const rows = threadIds.map((id) => threads.get(id))
+    const rows = threadIds.map((id) => (followsWork ? threads.newestOf(id) : threads.get(id)))
     const pending = rows.filter((row) => exitCodeOfThread(row) === null).map((row) => row.thread_id)
     const leftMs = deadlineMs - Date.now()
     if (pending.length === 0 || signal.aborted || leftMs <= 0) return rows

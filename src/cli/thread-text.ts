@@ -120,6 +120,7 @@ export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, wi
     case 'loop_detected':
     case 'sink_loss':
     case 'injected_message':
+    case 'intervention':
       return `  ! ${clip(`${type} ${JSON.stringify(payload)}`, width - 4)}`
     default:
       return null

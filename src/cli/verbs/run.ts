@@ -68,17 +68,25 @@ export async function spawnThread(
 /** Follows with live tokens, notes on tools and warnings, and a status line: all of it talk on stderr. */
 export async function followOnScreen(context: CliContext, kiwi: Kiwi, threadId: string): Promise<Followed> {
   const threads = kiwi.threads(context.projectPath)
-  const screen = createStatusLine(context.stderr, (text) => context.output.live(text), context.env)
   const width = widthOf(context.stderr, 120)
-  const onEvent = (event: ThreadEventRow): void => {
-    const note = noteOf(event, width)
-    if (note !== null) screen.line(note)
+  const signal = context.interrupt()
+  for (let next = threadId; ;) {
+    const screen = createStatusLine(context.stderr, (text) => context.output.live(text), context.env)
+    const onEvent = (event: ThreadEventRow): void => {
+      const note = noteOf(event, width)
+      if (note !== null) screen.line(note)
+    }
+    const contextLimit = contextLimitOf(kiwi.config, threads.get(next))
+    const followed = await follow({ threads, threadId: next, screen, sinceSeq: 0, onEvent, contextLimit, signal })
+    const { continued_by: successor } = followed.row
+    if (followed.kind === 'interrupted' || successor === null) return followed
+    context.output.talk(`${next} hands its work on: thread ${successor}`)
+    next = successor
   }
-  const contextLimit = contextLimitOf(kiwi.config, threads.get(threadId))
-  return follow({ threads, threadId, screen, sinceSeq: 0, onEvent, contextLimit, signal: context.interrupt() })
 }
 
-function reportFollowed(context: CliContext, followed: Followed): ExitCode {
+/** Says how it ended, and gives the exit code. */
+export function reportFollowed(context: CliContext, followed: Followed): ExitCode {
   const { output } = context
   const { row } = followed
   const id = row.thread_id
@@ -111,7 +119,7 @@ function waitingHint(row: ThreadRow): string {
 }
 
 /** The receipt of a spawning tool in the kernel's result. */
-function receiptIn({ result }: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {
+export function receiptIn({ result }: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {
   if (typeof result !== 'object' || result === null || !('thread_id' in result) || typeof result.thread_id !== 'string')
     return null
   return { ...result, thread_id: result.thread_id }

@@ -7,8 +7,12 @@ import { eventLine, missingOf, resultText, saidIn, statusOf, tokensOf } from '..
 
 const LAST_EVENTS = 10
 const MOST_DENIALS = 20
+const MOST_RELATED = 50
 
-/** `kiwi show ID`: everything about one thread in one screen; JSON is the registry row with `capabilities`, `denials` and `events`. */
+/**
+ * `kiwi show ID`: everything about one thread in one screen; JSON is the registry row with `capabilities`, `children`, `chain`,
+ * `allowed_actions`, `denials` and `events`.
+ */
 export async function show(context: CliContext, threadId: string): Promise<ExitCode> {
   return withKiwi(context, async (kiwi) => {
     const threads = kiwi.threads(context.projectPath)
@@ -16,9 +20,16 @@ export async function show(context: CliContext, threadId: string): Promise<ExitC
     const events = threads.events(threadId, { last: LAST_EVENTS })
     const denials = deniedCalls(threads, threadId)
     const width = widthOf(process.stdout, 160)
-    context.output.data({ ...row, capabilities: capabilitiesOf(row), denials, events }, () =>
+    const { allowedActions } = await import('../../harness/safety/interventions/allowed-actions.ts')
+    const allowed = allowedActions(threads, row, { kind: 'operator', by: { kind: 'operator', door: 'cli' } })
+    const children = threads.list({ parent_thread_id: threadId, order_by: 'created_at', limit: MOST_RELATED })
+    const chain = threads.list({ chain_id: row.chain_id, order_by: 'created_at', limit: MOST_RELATED })
+    const family = { children: children.map(relative), chain: chain.map(relative), allowed_actions: allowed }
+    context.output.data({ ...row, capabilities: capabilitiesOf(row), ...family, denials, events }, () =>
       [
-        rowText(row),
+        rowText(row, allowed),
+        ...relatedLines('children', children),
+        ...relatedLines('chain', chain.length > 1 ? chain : []),
         ...capabilityLines(row),
         ...denialLines(denials, width),
         '',
@@ -31,7 +42,7 @@ export async function show(context: CliContext, threadId: string): Promise<ExitC
   })
 }
 
-function rowText(row: ThreadRow): string {
+function rowText(row: ThreadRow, allowed: readonly string[]): string {
   const usage = row.total_usage
   return fields([
     ['thread', row.thread_id],
@@ -41,13 +52,36 @@ function rowText(row: ThreadRow): string {
     ['tokens', `${tokensOf(usage)} (${usageText(usage)})`],
     ['cost', dollars(numberIn(usage, 'cost_nano'))],
     ['budget', `${JSON.stringify(row.cost_budget)}, ${row.guarantee}`],
-    ['parent', row.parent_thread_id],
+    [
+      'parent',
+      row.parent_thread_id === null ? null : `${row.parent_thread_id}${row.on_parent_end === 'detach' ? ' (detached)' : ''}`,
+    ],
     ['root', row.root_thread_id === row.thread_id ? null : row.root_thread_id],
+    ['continues', row.continues === null ? null : `${row.continues.thread_id} (${row.continues.how})`],
+    ['continued', row.continued_by],
+    ['can be', allowed.join(', ')],
     ['created', row.created_at],
     ['updated', row.updated_at],
     ['ended', row.ended_at],
     ['transcript', row.transcript_path],
   ])
+}
+
+/** Another thread of the family, in short. */
+function relative({ thread_id, directive_id, status, end_reason, wait_reason, continues, on_parent_end }: ThreadRow): JsonObject {
+  return { thread_id, directive_id, status, end_reason, wait_reason, continues, on_parent_end }
+}
+
+function relatedLines(title: string, rows: readonly ThreadRow[]): readonly string[] {
+  if (rows.length === 0) return []
+  return [
+    '',
+    title,
+    ...rows.map((row) => {
+      const how = row.continues === null ? '' : `  ${row.continues.how} of ${row.continues.thread_id}`
+      return `  ${row.thread_id}  ${statusOf(row)}${row.on_parent_end === 'detach' ? '  detached' : ''}${how}`
+    }),
+  ]
 }
 
 /** What the thread's token grants, by capability. */

@@ -5,7 +5,7 @@ import type { ThreadRow } from '../../threads/threads-client.ts'
 import { failureText, resultText, statusOf, threadSummary } from '../thread-text.ts'
 
 /**
- * `kiwi wait ID…`: until every thread has ended, needs a person or is paused. The exit code is that of the first thread which is not 0; 1
+ * `kiwi wait ID…`: until every thread has ended, needs a person or is paused; work that was handed on is waited for where it is. The exit code is that of the first thread which is not 0; 1
  * when the time ran out.
  */
 export async function wait(
@@ -16,7 +16,7 @@ export async function wait(
   return withKiwi(context, async (kiwi) => {
     const deadlineMs = options.timeout === undefined ? Infinity : Date.now() + options.timeout * 1000
     const signal = context.interrupt()
-    const rows = await untilSettled(kiwi.threads(context.projectPath), ids, { signal, deadlineMs })
+    const rows = await untilSettled(kiwi.threads(context.projectPath), ids, { signal, deadlineMs, followsWork: true })
     context.output.data(rows, () =>
       rows.map((row) => [threadSummary(row), outcomeText(row)].filter((part) => part !== '').join('\n')).join('\n\n'),
     )
