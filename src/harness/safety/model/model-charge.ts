@@ -5,7 +5,8 @@ import type { Incomplete, ModelOutcome } from '../../base/model-call.ts'
 import { stored } from '../turn/messages.ts'
 import { inputTokens, outputTokens, usdFromNano } from './prices.ts'
 import type { ModelRates } from './prices.ts'
-import type { Prepared, SafetyData } from '../turn/state.ts'
+import type { ModelTarget } from '../services.ts'
+import type { SafetyData } from '../turn/state.ts'
 
 /** What must be known of a model call to charge and record it. */
 export interface ChargedCall {
@@ -17,8 +18,8 @@ export interface ChargedCall {
   readonly reserveNano: number | null
   readonly attempt: number
   readonly system: { readonly sha256: string }
-  readonly prepared: Prepared
-  readonly data: SafetyData
+  readonly prepared: { readonly target: Pick<ModelTarget, 'wire'> }
+  readonly data: Pick<SafetyData, 'agentsSha256'>
 }
 
 /**

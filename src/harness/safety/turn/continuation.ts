@@ -39,7 +39,7 @@ export function continuationOf(
 }
 
 /** Calls of the conversation without a result, in their order. */
-function openCalls(ctx: TurnContext): readonly ToolCall[] {
+export function openCalls(ctx: Pick<TurnContext, 'history'>): readonly ToolCall[] {
   const open = new Map<string, ToolCall>()
   for (const entry of ctx.history()) {
     const message = messageOf(entry)

@@ -1,6 +1,7 @@
 import type { Json, JsonObject } from '../../../json.ts'
 import type { Commit, NewEvent, Receive, Signal, ThreadState } from '../../../threads/engine.ts'
 import type { Message } from '../../base/conversation.ts'
+import type { Answer } from '../interruptions/contract.ts'
 import { stored } from './messages.ts'
 import { nanoFromUsd } from '../model/prices.ts'
 import type { Added } from './state.ts'
@@ -13,12 +14,9 @@ import { dataOf, stopClock, withData } from './state.ts'
 export const receive: Receive = (state, signal) => {
   switch (signal.kind) {
     case 'inject':
-      return withCommit(state, injected(textOf(signal.body['content']) ?? textOf(signal.body['message']), signal.body['role']))
+      return withCommit(state, saidBy(signal))
     case 'pause':
-      return withCommit(
-        withData({ ...state, paused: true }, { clock: stopClock(dataOf(state).clock) }),
-        injected(textOf(signal.body['message']), 'user'),
-      )
+      return withCommit(withData({ ...state, paused: true }, { clock: stopClock(dataOf(state).clock) }), saidBy(signal))
     case 'resume':
     case 'budget':
       return resumed(state, signal)
@@ -35,6 +33,14 @@ export const receive: Receive = (state, signal) => {
   }
 }
 
+/** What somebody says to the model with a signal, as a message and its event; null for a signal that says nothing. */
+export function saidBy({ kind, body }: Signal): Commit | null {
+  const message = textOf(body['message'])
+  if (kind === 'inject') return injected(textOf(body['content']) ?? message, body['role'])
+  if (kind === 'pause') return injected(message, 'user')
+  return kind === 'resume' || kind === 'budget' ? injected(textOf(body['inject_message']) ?? message, 'user') : null
+}
+
 function resumed(state: ThreadState, signal: Signal): ReturnType<Receive> {
   const data = dataOf(state)
   const next = withData(state, {
@@ -44,10 +50,26 @@ function resumed(state: ThreadState, signal: Signal): ReturnType<Receive> {
   })
   const paused = signal.kind === 'resume' ? false : state.paused
   const withdrawn = withdrawnBy(state, signal)
-  const message = injected(textOf(signal.body['inject_message']) ?? textOf(signal.body['message']), 'user')
-  if (withdrawn === null) return withCommit({ ...next, paused }, message)
-  const approvals = [{ do: 'close', approvalId: withdrawn, as: 'cancelled' }] as const
-  return { state: { ...withData(next, { pending: null }), paused }, commit: { ...message, approvals } }
+  const message = saidBy(signal)
+  const unanswered = unansweredBy(state, signal)
+  const approvals = [...(withdrawn === null ? [] : [withdrawn]), ...unanswered.map(({ approvalId }) => approvalId)]
+  if (approvals.length === 0) return withCommit({ ...next, paused }, message)
+  const answers = { ...data.answers, ...Object.fromEntries(unanswered.map((answer) => [answer.approvalId, answer])) }
+  return {
+    state: { ...withData(next, { answers, ...(withdrawn === null ? {} : { pending: null }) }), paused },
+    commit: { ...message, approvals: approvals.map((approvalId) => ({ do: 'close', approvalId, as: 'cancelled' })) },
+  }
+}
+
+/** Calls that wait for an answer: who lets the thread go on without one has not agreed to them. */
+function unansweredBy(state: ThreadState, signal: Signal): readonly Answer[] {
+  if (signal.kind !== 'resume' || state.paused) return []
+  const { parked, answers } = dataOf(state)
+  return parked.flatMap((call): readonly Answer[] =>
+    'approvalId' in call && !Object.hasOwn(answers, call.approvalId)
+      ? [{ approvalId: call.approvalId, decision: 'deny', reason: 'The thread was resumed without an answer.', facts: {} }]
+      : [],
+  )
 }
 
 /** The question that has lost its object: who resumes a thread, or raises the limit that it lacks, has answered without it. */
