@@ -38,7 +38,7 @@ test('outside of a thread it is told what would change and how to do it, and not
   const shop = await open(t)
   const before = readFileSync(join(shop.projectPath, FILE), 'utf8')
   const told = await propose(shop, directive('notes', LIMITS, '', READS + WRITES))
-  assert.match(String(told['how_to_apply']), /Nothing was written.+kiwi sign directive notes/u)
+  assert.match(JSON.stringify(told['how_to_apply']), /Nothing was written.+kiwi sign directive notes/u)
   assert.equal(told['applied'], false)
   assert.equal(readFileSync(join(shop.projectPath, FILE), 'utf8'), before)
 })
