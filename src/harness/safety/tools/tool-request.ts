@@ -167,7 +167,10 @@ async function natureOf(
   const { item_type: itemType, item_id: itemId } = request
   const plain = { effect: 'pure', approval: false, isShipped: true, poll: false } as const
   if (verb === 'search' || verb === 'help' || itemType === undefined || itemId === undefined) return { ...plain, question: null }
-  const item = await kernel.find(itemType, itemId, request.source ?? 'all')
+  const finding = kernel.find(itemType, itemId, request.source ?? 'all')
+  // Whether it may ask comes first; then the kernel says what is wrong with the item.
+  const item = verb === 'sign' ? await finding.catch(() => null) : await finding
+  if (item === null) return { ...plain, question: null }
   const question: ItemQuestion = { itemType, itemId, category: item.category }
   // Loading into a destination copies a file.
   if (verb !== 'execute')

@@ -63,9 +63,15 @@ function notPermitted({ verb, item }: RunnableCall, refusal: Extract<Permission,
   return new KiwiError(
     refusal.code ?? 'PERMISSION_DENIED',
     `This thread may not do this: ${what} needs ${refusal.missing.join(' and ')}, which its directive does not declare.`,
-    { facts: { missing: refusal.missing }, suggestion: refusal.suggestion },
+    {
+      facts: { missing: refusal.missing },
+      suggestion: verb === 'sign' ? `${refusal.suggestion} ${ASK_TO_SIGN}` : refusal.suggestion,
+    },
   )
 }
+
+const ASK_TO_SIGN =
+  'Without it, ask: help {"action": "escalate", "reason": "please sign …"} with type and id; a person then runs kiwi sign TYPE ID.'
 
 const DENIALS: ReadonlySet<string> = new Set([
   'PERMISSION_DENIED',
