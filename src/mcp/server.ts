@@ -5,16 +5,16 @@ import {
   type ServerContext,
   type ServerOptions,
 } from '@modelcontextprotocol/server'
-import { callOrigin } from './call-origin.ts'
 import { createToolCalls } from './call-tool.ts'
 import type { McpServing, McpServingOptions } from './contract.ts'
 import { createDirectivePrompts, type DirectivePrompts } from './directive-prompts.ts'
 import { PROGRESS_EVERY_MS, withProgress } from './progress.ts'
+import { type AskingCalls, askingCalls } from './questions/asking-calls.ts'
 import { createResultPages } from './result-pages.ts'
 import { createSubscriptions } from './subscriptions.ts'
 import { TASKS_EXTENSION, TASK_PARAMS, createTasks, type Tasks } from './tasks.ts'
 import { RESOURCE_TEMPLATES, createThreadResources, type ThreadResources } from './thread-resources.ts'
-import { rowUri, transcriptUri } from './thread-uri.ts'
+import { APPROVALS_URI, rowUri, transcriptUri } from './thread-uri.ts'
 import { type ThreadWatch, createThreadWatch } from './thread-watch.ts'
 import { listedTools } from './tool-list.ts'
 
@@ -39,21 +39,20 @@ export function createMcpServing(options: McpServingOptions): McpServing {
   async function callTool(
     call: { readonly name: string; readonly arguments?: unknown },
     context: ServerContext,
-    server: Server,
+    run: AskingCalls,
   ): Promise<Result> {
-    const signals = [context.mcpReq.signal, closed.signal]
-    const outcome = await withProgress(context, { what: call.name, everyMs }, () =>
-      calls.run({ name: call.name, given: call.arguments, signals, origin: callOrigin(context, server) }),
-    )
+    const outcome = await withProgress(context, { what: call.name, everyMs }, () => run(call, context))
+    if ('resultType' in outcome) return outcome
     return (await tasks.created(outcome, context)) ?? calls.answer(call.name, outcome.result)
   }
 
   return {
     factory({ era }) {
       const server = new Server(info, ERA_OPTIONS[era])
+      const run = askingCalls(server, { era, serving: options, calls, closed: closed.signal })
       server.setRequestHandler('tools/list', async () => ({ tools }))
       // A task stands in the place of the result, and the library's type has none.
-      server.setRequestHandler('tools/call', async ({ params }, context) => (await callTool(params, context, server)) as never)
+      server.setRequestHandler('tools/call', async ({ params }, context) => (await callTool(params, context, run)) as never)
       serveResources(server, resources)
       servePrompts(server, prompts)
       if (era === 'modern') serveTasks(server, tasks)
@@ -74,6 +73,8 @@ const INSTRUCTIONS = [
   'Use search to find them, load to read them, execute to run a tool; help explains everything (start with topic kiwi-overview).',
   'Long or costly work: execute the tool thread_directive with {directive_name, initial_message, inputs}. It answers at once with a thread_id;',
   'execute wait_thread {thread_id} or read_transcript {thread_id} to follow it, cancel_thread to stop it.',
+  'A thread may wait for the agreement of the user: wait_thread, list_approvals and the resource kiwi://approvals show what is asked. Unless the user was asked by a dialog,',
+  'show it to the user, and execute answer_approval {approval_id, decision: approve_once | approve_thread | deny, reason} with what the user said. No answer is a no.',
   'Every call answers within 45 seconds. A result that was shortened has next_cursor: give it to the same tool as cursor to read all of it.',
 ].join(' ')
 
@@ -123,7 +124,8 @@ function serveTasks(server: Server, tasks: Tasks): void {
 function listeners(watch: ThreadWatch): Pick<McpServing, 'onResourceUpdated' | 'onResourceListChanged'> {
   return {
     onResourceUpdated: (listener) =>
-      watch.listen(({ updated }) => {
+      watch.listen(({ updated, questions }) => {
+        if (questions) listener(APPROVALS_URI)
         for (const threadId of updated) for (const uri of [rowUri(threadId), transcriptUri(threadId)]) listener(uri)
       }),
     onResourceListChanged: (listener) =>

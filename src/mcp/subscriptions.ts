@@ -1,7 +1,7 @@
 import { ProtocolError, ProtocolErrorCode, type Server } from '@modelcontextprotocol/server'
 import type { ThreadResources } from './thread-resources.ts'
-import { parseThreadUri } from './thread-uri.ts'
-import type { ThreadWatch } from './thread-watch.ts'
+import { APPROVALS_URI, parseThreadUri } from './thread-uri.ts'
+import type { ThreadChanges, ThreadWatch } from './thread-watch.ts'
 
 const MAX_SUBSCRIPTIONS = 1_024
 
@@ -19,18 +19,19 @@ export function createSubscriptions(
 
   const watchOrNot = (): void => {
     const wanted = wantsList || subscribed.size > 0
-    if (wanted) stop ??= watch.listen(({ updated, hasNew }) => tell(new Set(updated), hasNew))
+    if (wanted) stop ??= watch.listen(tell)
     else end()
   }
   const end = (): void => {
     stop?.()
     stop = null
   }
-  const tell = (updated: ReadonlySet<string>, hasNew: boolean): void => {
+  const tell = ({ updated, hasNew, questions }: ThreadChanges): void => {
+    const changed = new Set(updated)
     // A connection that has ended cannot be told, and ends the watching by itself.
     if (hasNew && wantsList) server.sendResourceListChanged().catch(() => undefined)
     for (const [uri, threadId] of subscribed) {
-      if (updated.has(threadId)) server.sendResourceUpdated({ uri }).catch(() => undefined)
+      if (uri === APPROVALS_URI ? questions : changed.has(threadId)) server.sendResourceUpdated({ uri }).catch(() => undefined)
     }
   }
 

@@ -17,11 +17,17 @@ import {
 import type { Json, JsonObject } from '../json.ts'
 import type { MetaToolResult } from '../kernel/contract.ts'
 import { KiwiError } from '../kernel/errors.ts'
+import type { ApprovalRow } from '../threads/approvals/approval.ts'
 import { isTerminal, needsPerson } from '../threads/status.ts'
 import type { ThreadRow } from '../threads/threads-client.ts'
 import { callOrigin } from './call-origin.ts'
 import type { ToolOutcome } from './call-tool.ts'
 import type { McpProject } from './contract.ts'
+import { answerQuestion } from './questions/answer-question.ts'
+import { showsForms } from './questions/client-forms.ts'
+import { formAnswer, questionForm } from './questions/question-form.ts'
+import { shownQuestions } from './questions/shown-questions.ts'
+import { visibleLine } from './questions/visible-text.ts'
 
 export const TASKS_EXTENSION = 'io.modelcontextprotocol/tasks'
 
@@ -84,12 +90,21 @@ export function createTasks({ project, projectPath, answer }: TasksOptions): Tas
         const result = answer(row.status === 'completed' ? waited : failureOf(row, waited))
         return { ...task, status: 'completed', result: { resultType: 'complete', ...result } }
       }
-      if (!needsPerson(row.status, row.wait_reason)) return { ...task, status: 'working' }
-      return { ...task, status: 'input_required', inputRequests: canElicit(context) ? inputRequests(open, row) : {} }
+      const questions = shownQuestions(open, [taskId])
+      if (questions.length === 0 && !needsPerson(row.status, row.wait_reason)) return { ...task, status: 'working' }
+      const message = [statusMessage(row), ...questions.slice(0, MAX_NAMED).map(questionText)].join('; ')
+      const inputRequests = showsForms(context) ? inputRequestsOf(open, row, questions) : {}
+      return { ...task, statusMessage: message, status: 'input_required', inputRequests }
     },
     async update({ taskId }, context) {
       const { open, row } = await threadOf(taskId, context)
-      if (!needsPerson(row.status, row.wait_reason)) return DONE
+      const place = { open, projectPath, origin: callOrigin(context), signal: context.mcpReq.signal }
+      for (const question of shownQuestions(open, [taskId])) {
+        const said = formAnswer(question, responseTo(context, question.approval_id))
+        const answered = said === null ? null : await answerQuestion(place, question, said)
+        if (answered?.success === false) throw invalid(answered.error.message)
+      }
+      if (!mayResume(open, row)) return DONE
       const content = acceptedContent(context, waitKey(open, row))
       if (content === null) return DONE
       const resumed = await run(open, context, { tool: 'resume_thread', parameters: resumeParameters(taskId, content) })
@@ -128,7 +143,7 @@ interface ToolRun {
 
 const DONE: Result = { resultType: 'complete' }
 
-function clientCapability(context: ServerContext, name: 'extensions' | 'elicitation'): unknown {
+function clientCapability(context: ServerContext, name: 'extensions'): unknown {
   const envelope: unknown = context.mcpReq.envelope
   const capabilities = isObject(envelope) ? envelope[CLIENT_CAPABILITIES_META_KEY] : null
   return isObject(capabilities) ? capabilities[name] : undefined
@@ -137,11 +152,6 @@ function clientCapability(context: ServerContext, name: 'extensions' | 'elicitat
 function offersTasks(context: ServerContext): boolean {
   const extensions = clientCapability(context, 'extensions')
   return isObject(extensions) && isObject(extensions[TASKS_EXTENSION])
-}
-
-/** A request that the client did not say it can answer is not made. */
-function canElicit(context: ServerContext): boolean {
-  return clientCapability(context, 'elicitation') !== undefined
 }
 
 /** The id in what every spawning tool answers with. */
@@ -196,14 +206,37 @@ function waitKey({ threads }: McpProject, row: ThreadRow): string {
   return `wait-${status?.seq ?? row.turn}`
 }
 
-function inputRequests(open: McpProject, row: ThreadRow): JsonObject {
+/** Questions that are put at once, and that are named to a client without forms. */
+const MAX_ASKED = 8
+const MAX_NAMED = 3
+
+function questionText({ approval_id: id, title }: ApprovalRow): string {
+  return `asks: ${visibleLine(title).slice(0, 200).toWellFormed()} (answer_approval ${id})`
+}
+
+/** Each question by its id, and how the thread is resumed where nothing else keeps it. */
+function inputRequestsOf(open: McpProject, row: ThreadRow, questions: readonly ApprovalRow[]): JsonObject {
+  const forms = questions.slice(0, MAX_ASKED).map((question) => [question.approval_id, questionForm(question)] as const)
+  const resume = mayResume(open, row) ? [[waitKey(open, row), resumeForm(row)] as const] : []
+  const requests = [...forms, ...resume].map(([key, params]) => [key, { method: 'elicitation/create', params }] as const)
+  // What a form consists of is JSON; its type only lacks an index signature.
+  return open.redact(Object.fromEntries(requests) as unknown as JsonObject)
+}
+
+/** A question of the thread's own is answered, and not passed over by a resume; one that is paused needs both. */
+function mayResume({ threads }: McpProject, { thread_id: threadId, status, wait_reason: reason }: ThreadRow): boolean {
+  if (status === 'paused') return true
+  if (!needsPerson(status, reason)) return false
+  return threads.approvals.list({ thread_id: threadId, status: 'pending', limit: 1 }).length === 0
+}
+
+function resumeForm(row: ThreadRow): object {
   const message = `Thread ${row.thread_id} of ${row.directive_id} ${row.status === 'paused' ? 'is paused' : `waits for you (${row.wait_reason ?? 'no reason'})`}. It goes on when you accept.`
   const properties: Record<string, Json> = {
     message: { type: 'string', title: 'Message', description: 'What the thread is told before it goes on. May be empty.' },
     ...(row.wait_reason === 'budget_reached' ? AMOUNTS : {}),
   }
-  const params = { mode: 'form', message, requestedSchema: { type: 'object', properties } }
-  return open.redact({ [waitKey(open, row)]: { method: 'elicitation/create', params } })
+  return { mode: 'form', message, requestedSchema: { type: 'object', properties } }
 }
 
 /** What `resume_thread` can add. */
@@ -213,13 +246,18 @@ const AMOUNTS: JsonObject = {
   add_usd: { type: 'number', minimum: 0, title: 'More money (USD)' },
 }
 
-/** What a person filled in; null where nobody accepted. The library takes responses out of the parameters of any request. */
-function acceptedContent({ mcpReq }: ServerContext, key: string): JsonObject | null {
-  const responses: unknown = mcpReq.inputResponses
-  const response = isObject(responses) ? responses[key] : null
+/** What a person filled in; null where nobody accepted. */
+function acceptedContent(context: ServerContext, key: string): JsonObject | null {
+  const response = responseTo(context, key)
   if (!isObject(response) || response['action'] !== 'accept') return null
   const content = response['content'] ?? {}
   return isObject(content) ? content : null
+}
+
+/** The library takes responses out of the parameters of any request. */
+function responseTo({ mcpReq }: ServerContext, key: string): unknown {
+  const responses: unknown = mcpReq.inputResponses
+  return isObject(responses) && Object.hasOwn(responses, key) ? responses[key] : null
 }
 
 function resumeParameters(threadId: string, content: JsonObject): JsonObject {

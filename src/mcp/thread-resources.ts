@@ -11,10 +11,11 @@ import type { ThreadRow, ThreadsClient } from '../threads/threads-client.ts'
 import { MAX_RESULT_BYTES, boundedText } from './bounded-result.ts'
 import type { McpProject } from './contract.ts'
 import { LIST_FRAME_BYTES, fitting, listCursor, listPosition } from './list-cursor.ts'
-import { parseThreadUri, rowUri, transcriptUri } from './thread-uri.ts'
+import { shownQuestion } from './questions/shown-questions.ts'
+import { APPROVALS_URI, parseThreadUri, rowUri, transcriptUri } from './thread-uri.ts'
 import { transcriptText } from './transcript-text.ts'
 
-/** The threads of one project as resources: each its registry row and its transcript. */
+/** The threads of one project as resources: what they ask of somebody, and of each its registry row and its transcript. */
 export interface ThreadResources {
   list(cursor: string | undefined): Promise<ListResourcesResult>
   /** @throws ResourceNotFoundError */
@@ -28,7 +29,7 @@ export const RESOURCE_TEMPLATES: readonly ResourceTemplateType[] = [
     uriTemplate: 'thread://{thread_id}',
     name: 'thread',
     title: 'A thread',
-    description: 'Status, turns, usage, limits and result of a thread.',
+    description: 'Status, turns, usage, limits and result of a thread, what may be done to it and what it asks.',
     mimeType: 'application/json',
   },
   {
@@ -64,31 +65,61 @@ export function createThreadResources(project: () => Promise<McpProject>): Threa
       const page = fitting(resources, MAX_RESULT_BYTES - LIST_FRAME_BYTES)
       const last = rows[page.length - 1]
       return {
-        resources: page.flat(),
+        resources: position === null ? [APPROVALS, ...page.flat()] : page.flat(),
         ...(last === undefined || rows.length <= page.length ? {} : { nextCursor: listCursor(positionOf(last)) }),
       }
     },
     async read(uri) {
+      if (uri === APPROVALS_URI)
+        return { contents: [{ uri, mimeType: 'application/json', text: approvalsText(await project()) }] }
       const { open, row } = await rowOf(uri)
       const { part, since } = parseThreadUri(uri) ?? { part: 'row', since: null }
       if (part === 'row') {
-        // A row is JSON; its type only lacks an index signature.
-        const shown = open.redact(row as unknown as JsonObject)
+        const shown = open.redact(await shownRow(open, row))
         return { contents: [{ uri, mimeType: 'application/json', text: boundedText(shown, MAX_RESULT_BYTES) }] }
       }
       const text = await transcriptText(open, { threadId: row.thread_id, since, maxBytes: MAX_RESULT_BYTES })
       return { contents: [{ uri, mimeType: 'application/jsonl', text }] }
     },
     async assertKnown(uri) {
-      await rowOf(uri)
+      if (uri !== APPROVALS_URI) await rowOf(uri)
     },
   }
 }
 
+const APPROVALS: Resource = {
+  uri: APPROVALS_URI,
+  name: 'approvals',
+  title: 'Questions of threads',
+  description: 'What threads ask of somebody and wait for, with the id to answer each by.',
+  mimeType: 'application/json',
+}
+
+/** All that are open, oldest first; what each is about is shortened where they are many. */
+function approvalsText(open: McpProject): string {
+  const rows = open.threads.approvals.list({ status: 'pending', limit: MAX_APPROVALS })
+  // A row is JSON; its type only lacks an index signature.
+  const approvals = rows.toReversed().map((row) => shownQuestion(open, row) as unknown as JsonObject)
+  return boundedText({ approvals, answer_with: HOW_TO_ANSWER }, MAX_RESULT_BYTES)
+}
+
+/** The row, what may be done to the thread by this client, and what it asks. */
+async function shownRow({ threads }: McpProject, row: ThreadRow): Promise<JsonObject> {
+  const { allowedActions } = await import('../harness/safety/interventions/allowed-actions.ts')
+  const operator = { kind: 'operator', by: { kind: 'operator', door: 'mcp' } } as const
+  const approvals = threads.approvals.list({ thread_id: row.thread_id, status: 'pending', limit: MAX_APPROVALS })
+  const shown = { ...row, allowed_actions: allowedActions(threads, row, operator), approvals: approvals.toReversed() }
+  // Rows are JSON; their types only lack an index signature.
+  return shown as unknown as JsonObject
+}
+
+const MAX_APPROVALS = 100
+const HOW_TO_ANSWER = 'execute answer_approval {approval_id, decision: approve_once | approve_thread | deny, reason}'
+
 function notFound(uri: string): ResourceNotFoundError {
   return new ResourceNotFoundError(
     uri.slice(0, 512),
-    `There is no resource ${uri.slice(0, 512)}. There are thread://THREAD_ID and thread://THREAD_ID/transcript, of the threads of this project.`,
+    `There is no resource ${uri.slice(0, 512)}. There are ${APPROVALS_URI}, thread://THREAD_ID and thread://THREAD_ID/transcript, of the threads of this project.`,
   )
 }
 

@@ -24,3 +24,6 @@ export function rowUri(threadId: string): string {
 export function transcriptUri(threadId: string, since: number | null = null): string {
   return `thread://${threadId}/transcript${since === null ? '' : `?since=${since}`}`
 }
+
+/** The questions of all threads that wait for an answer. */
+export const APPROVALS_URI = 'kiwi://approvals'

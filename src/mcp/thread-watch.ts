@@ -8,6 +8,8 @@ export interface ThreadChanges {
   /** Threads whose row changed or whose log grew, new ones too. */
   readonly updated: readonly string[]
   readonly hasNew: boolean
+  /** Questions of threads were put, answered or closed. */
+  readonly questions: boolean
 }
 
 export interface ThreadWatch {
@@ -32,7 +34,8 @@ export function createThreadWatch({ threads, everyMs = EVERY_MS }: ThreadWatchOp
   let stop: (() => void) | null = null
 
   function start(): () => void {
-    const state: WatchState = { since: before(new Date().toISOString()), seen: new Map(), newest: null, version: null }
+    const since = before(new Date().toISOString())
+    const state: WatchState = { since, seen: new Map(), newest: null, questions: null, version: null }
     let timer: NodeJS.Timeout | null = null
     let isStopped = false
     const look = async (): Promise<void> => {
@@ -79,13 +82,18 @@ interface WatchState {
   seen: ReadonlyMap<string, string>
   /** The newest event at the last look: a tool that runs for long logs events while its thread's row stays as it is. */
   newest: number | null
+  /** Those that were open; null before the first look. They also close by time alone, when nobody writes anything. */
+  questions: { readonly ids: string; readonly firstEndsAt: string } | null
   version: string | null
 }
 
 /** What changed since the last look; null: nothing. */
 function changesOf(threads: ThreadsClient, state: WatchState): ThreadChanges | null {
   const version = threads.version()
-  if (version === state.version) return null
+  const now = new Date().toISOString()
+  if (version === state.version && (state.questions === null || now < state.questions.firstEndsAt)) return null
+  const questions = questionsNow(threads)
+  const isOtherThanBefore = state.questions !== null && state.questions.ids !== questions.ids
   const recent = changedSince(threads, state.since)
   const rows = recent.filter((row) => state.seen.get(row.thread_id) !== fingerprint(row))
   const hasNew = rows.some((row) => row.created_at >= state.since && !state.seen.has(row.thread_id))
@@ -96,7 +104,18 @@ function changesOf(threads: ThreadsClient, state: WatchState): ThreadChanges | n
   const updated = new Set([...rows.map((row) => row.thread_id), ...loggedSinceLastLook(threads, state)])
   // Remembered only now: a look that failed is made again.
   state.version = version
-  return updated.size === 0 ? null : { updated: [...updated], hasNew }
+  state.questions = questions
+  return updated.size === 0 && !isOtherThanBefore ? null : { updated: [...updated], hasNew, questions: isOtherThanBefore }
+}
+
+const MAX_QUESTIONS = 1_000
+/** Later than every time. */
+const NEVER = '~'
+
+function questionsNow(threads: ThreadsClient): NonNullable<WatchState['questions']> {
+  const open = threads.approvals.list({ status: 'pending', limit: MAX_QUESTIONS })
+  const [firstEndsAt = NEVER] = open.map((row) => row.expires_at).toSorted()
+  return { ids: JSON.stringify(open.map((row) => row.approval_id)), firstEndsAt }
 }
 
 function loggedSinceLastLook(threads: ThreadsClient, state: WatchState): readonly string[] {

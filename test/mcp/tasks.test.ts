@@ -128,28 +128,54 @@ test('cancelling a task cancels its thread, and again does nothing', async () =>
   await result('tasks/cancel', { taskId })
 })
 
-test('a thread that waits for a person asks for input, and goes on with what it is given', async () => {
-  const taskId = await taskOf('asks_first')
+test('a task whose thread is paused asks for input, and goes on with what it is given', async () => {
+  const taskId = await taskOf('long_walk')
+  const pause = { item_type: 'tool', item_id: 'pause_thread', parameters: { thread_id: taskId } }
+  await result('tools/call', { name: 'execute', arguments: pause })
   const { inputRequests } = await settled(taskId, 'input_required', TASKS_AND_FORMS)
   const [[key, request] = ['', null]] = Object.entries(inputRequests as Record<string, { method: string }>)
   assert.equal(request?.method, 'elicitation/create')
-  assert.match(JSON.stringify(request), /waits for you \(budget_reached\).*add_turns/u)
-  const content = { message: 'now finish', add_turns: 3 }
-  await result('tasks/update', { taskId, inputResponses: { [key]: { action: 'accept', content } } }, TASKS_AND_FORMS)
+  assert.match(JSON.stringify(request), /is paused/u)
+  const accept = { action: 'accept', content: { message: 'now finish' } }
+  await result('tasks/update', { taskId, inputResponses: { [key]: accept } }, TASKS_AND_FORMS)
   await settled(taskId, 'completed')
   assert.match(lastRequest, /now finish/u)
 })
 
-test('input that was declined, or that nobody asked for, changes nothing', async () => {
+test('a task whose thread has reached its limit asks for more, and goes on with what it is given', async () => {
+  const taskId = await taskOf('asks_first')
+  const { inputRequests } = await settled(taskId, 'input_required', TASKS_AND_FORMS)
+  const [[key, request] = ['', null]] = Object.entries(inputRequests as Record<string, { method: string }>)
+  assert.equal(request?.method, 'elicitation/create')
+  assert.match(JSON.stringify(request), /max_turns is reached: 2 of 2.*more turns: 2.*add_turns/u)
+  const content = { decision: 'approve_once', reason: 'now finish', add_turns: 3 }
+  await result('tasks/update', { taskId, inputResponses: { [key]: { action: 'accept', content } } }, TASKS_AND_FORMS)
+  await settled(taskId, 'completed')
+  assert.match(lastRequest, /now finish/u)
+  assert.equal(served.kiwi.threads(served.project.path).approvals.get(key).answer?.facts['add_turns'], 3)
+})
+
+test('a question that is declined is a no', async () => {
+  const taskId = await taskOf('asks_first')
+  const { inputRequests } = await settled(taskId, 'input_required', TASKS_AND_FORMS)
+  const [key = ''] = Object.keys(inputRequests as object)
+  await result('tasks/update', { taskId, inputResponses: { [key]: { action: 'decline' } } }, TASKS_AND_FORMS)
+  const { result: answer } = await settled(taskId, 'completed')
+  assert.match(JSON.stringify(answer), /EXECUTION_FAILED.*Denied\. declined by the user/u)
+})
+
+test('input that was put aside, or that nobody asked for, changes nothing', async () => {
   const taskId = await taskOf('asks_first')
   const { inputRequests, statusMessage } = await settled(taskId, 'input_required')
   // This client has no forms, so it is not asked; what the thread waits for is said all the same.
   assert.deepEqual(inputRequests, {})
-  assert.match(String(statusMessage), /waiting \(budget_reached\)/u)
+  assert.match(String(statusMessage), /waiting \(budget_reached\).*asks: max_turns.*answer_approval budget_/u)
   const asked = await result('tasks/get', { taskId }, TASKS_AND_FORMS)
   const [key = ''] = Object.keys(asked['inputRequests'] as object)
-  const accept = { action: 'accept', content: { message: 'finish', add_turns: 3 } }
-  await result('tasks/update', { taskId, inputResponses: { [key]: { action: 'decline' }, other: accept } })
+  const accept = { action: 'accept', content: { decision: 'approve_once' } }
+  const undecided = { action: 'accept', content: { decision: 'approve_thread' } }
+  await result('tasks/update', { taskId, inputResponses: { [key]: { action: 'cancel' }, other: accept } })
+  await result('tasks/update', { taskId, inputResponses: { [key]: undecided } })
   assert.equal((await result('tasks/get', { taskId }))['status'], 'input_required')
   await result('tasks/cancel', { taskId })
 })

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test'
 import { ProtocolError, type Client } from '@modelcontextprotocol/client'
 import { MAX_RESULT_BYTES } from '../../src/mcp/bounded-result.ts'
 import { createThreadResources } from '../../src/mcp/thread-resources.ts'
+import { APPROVALS_URI } from '../../src/mcp/thread-uri.ts'
 import { request } from '../threads/fixture.ts'
 import { connect, eventually, serveProject, threadsAlone, writeDirective, type ServedProject } from './serving-fixture.ts'
 
@@ -43,9 +44,14 @@ async function linesOf(client: Client, uri: string): Promise<readonly Record<str
     .map((line) => JSON.parse(line))
 }
 
-test('a project without threads has no resources, and looking for them leaves nothing in it', async () => {
+test('a project without threads has no resources but that of their questions, and looking for them leaves nothing in it', async () => {
   const client = await connect(served.serving, 'modern')
-  assert.deepEqual((await client.listResources()).resources, [])
+  const { resources } = await client.listResources()
+  assert.deepEqual(
+    resources.map(({ uri }) => uri),
+    [APPROVALS_URI],
+  )
+  assert.deepEqual(JSON.parse((await textOf(client, APPROVALS_URI)).text).approvals, [])
   assert.equal(existsSync(join(served.project.path, '.ai', 'threads', 'registry.db')), false)
   await client.close()
 })
@@ -64,7 +70,7 @@ for (const era of ['legacy', 'modern'] as const) {
     test('each thread is two resources, newest first, and templates say how they are named', async () => {
       const { resources } = await client.listResources()
       assert.deepEqual(
-        resources.slice(0, 2).map(({ uri, mimeType }) => [uri, mimeType]),
+        resources.slice(1, 3).map(({ uri, mimeType }) => [uri, mimeType]),
         [
           [`thread://${threadId}`, 'application/json'],
           [`thread://${threadId}/transcript`, 'application/jsonl'],
@@ -135,7 +141,9 @@ test('a list of more threads than a page holds is read page by page, each thread
   let pages = 0
   for (let cursor: string | undefined; pages === 0 || cursor !== undefined; pages += 1) {
     const page = await resources.list(cursor)
-    uris.push(...page.resources.map(({ uri }) => uri).filter((uri) => !uri.endsWith('/transcript')))
+    uris.push(
+      ...page.resources.map(({ uri }) => uri).filter((uri) => uri.startsWith('thread://') && !uri.endsWith('/transcript')),
+    )
     cursor = page.nextCursor
   }
   assert.equal(pages, 3)
@@ -156,7 +164,7 @@ test('pages of threads with the longest ids there are stay small enough, and los
   for (let cursor: string | undefined, isFirst = true; isFirst || cursor !== undefined; isFirst = false) {
     const page = await resources.list(cursor)
     assert.ok(Buffer.byteLength(JSON.stringify(page)) <= MAX_RESULT_BYTES)
-    listed.push(...page.resources.map(({ name }) => name).filter((name) => !name.endsWith('/transcript')))
+    listed.push(...page.resources.map(({ name }) => name).filter((name) => name.startsWith('t') && !name.endsWith('/transcript')))
     cursor = page.nextCursor
   }
   assert.deepEqual(listed.toReversed(), ids)

@@ -32,7 +32,7 @@ test('a listener is told of a new thread once, and of nothing while nothing is w
   const stop = watch.listen((changes) => void told.push(changes))
   await threads.spawn(request('a'))
   await eventually('the new thread', () => told.length === 1)
-  assert.deepEqual(told, [{ updated: ['a'], hasNew: true }])
+  assert.deepEqual(told, [{ updated: ['a'], hasNew: true, questions: false }])
   const { lists, versions } = counts
   await eventually('more looks', () => counts.versions >= versions + 5)
   assert.equal(counts.lists, lists)

@@ -1,8 +1,10 @@
 import type { JsonObject } from '../../../json.ts'
+import type { ApprovalRow } from '../../../threads/approvals/approval.ts'
 import { isTerminal, needsPerson } from '../../../threads/status.ts'
 import type { ThreadRow, ThreadsClient } from '../../../threads/threads-client.ts'
 import { allowedActions } from './allowed-actions.ts'
 import type { Caller } from './caller.ts'
+import { openQuestions } from './open-questions.ts'
 
 /** One thread as tools show it to a model: how its work stands, wherever that was handed on to, without registry internals. */
 function threadView(threads: ThreadsClient, threadId: string, caller: Caller): JsonObject {
@@ -33,11 +35,22 @@ export function waitAnswer(threads: ThreadsClient, threadIds: readonly string[],
   const rows = threadIds.map((threadId) => threads.newestOf(threadId))
   const settled = rows.every(isSettled)
   const note = noteOf(rows, settled)
+  const questions = openQuestions(threads, threadIds)
   return {
     settled,
     threads: threadIds.map((threadId) => threadView(threads, threadId, caller)),
+    ...(questions.length === 0 ? {} : { approvals: questions.slice(0, MAX_SHOWN_QUESTIONS).map(questionView), answer_with: HOW }),
     ...(note === null ? {} : { note }),
   }
+}
+
+/** What waits for an answer; `list_approvals` shows the rest, and all that is known of each. */
+const MAX_SHOWN_QUESTIONS = 20
+const HOW =
+  'answer_approval {approval_id, decision: approve_once | approve_thread | deny, reason}; list_approvals shows what exactly is asked.'
+
+function questionView({ approval_id, kind, title, thread_id, expires_at }: ApprovalRow): JsonObject {
+  return { approval_id, kind, title, thread_id, expires_at }
 }
 
 function noteOf(rows: readonly ThreadRow[], settled: boolean): string | null {
