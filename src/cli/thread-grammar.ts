@@ -109,6 +109,10 @@ export function addSteeringVerbs(program: Command, on: On): void {
       (await import('./verbs/steer.ts')).inject(context, id, text, options),
   )
   addContinuingVerbs(program, on)
+  addSinkVerb(program, on)
+}
+
+function addSinkVerb(program: Command, on: On): void {
   on(
     withReason(
       program
