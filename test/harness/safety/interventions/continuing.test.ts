@@ -242,3 +242,61 @@ test('a thread retries its own child as another child, once for each step', asyn
   assert.deepEqual([by.kind, by.thread_id], ['thread', id])
   assert.ok(shop.threads.tokens.get(by.token)?.threadId === id)
 })
+
+test('a retry whose host dies in its first step begins once, after it', async (t) => {
+  let isHeld = true
+  const held = Promise.withResolvers<undefined>()
+  const shop = await openWorkshop(t, {
+    directives: { work: directive('work', LIMITS) },
+    files: FILES,
+    scenario: ({ lastUserText, turn }) =>
+      lastUserText.includes('Now finish.') ? says('Finished.') : executes(['read_file', { path: 'a.txt', offset_line: turn }]),
+    wrapRunner: (runner) => ({
+      ...runner,
+      runTurn: (ctx, state) =>
+        runner.runTurn(
+          {
+            ...ctx,
+            step: (name, options, run) =>
+              ctx.step(name, options, async (meta) => {
+                const made = await run(meta)
+                if (name !== 'directive' || !isHeld || !ctx.threadId.endsWith('_r1')) return made
+                held.resolve(undefined)
+                // Everything is done, and nothing of it is written.
+                return new Promise((_, reject) => meta.signal.addEventListener('abort', () => reject(meta.signal.reason)))
+              }),
+          },
+          state,
+        ),
+    }),
+  })
+  const first = await shop.run('work')
+  const id = await continued(shop, 'retry_thread', { thread_id: first.thread_id, message: 'Now finish.' })
+  await held.promise
+  isHeld = false
+  await shop.restart()
+  assert.deepEqual((await shop.until(id, 'completed', 'error')).result, { text: 'Finished.' })
+  const before = conversationOf(shop, first.thread_id)
+  const after = conversationOf(shop, id)
+  assert.deepEqual(after.slice(0, before.length), before)
+  assert.deepEqual(
+    after.slice(before.length).map((line) => line.split(':')[0]),
+    ['user', 'assistant'],
+  )
+})
+
+test('a conversation goes on with a model of another provider', async (t) => {
+  const model: { tool?: string; wire?: 'openai_chat'; provider?: string } = {}
+  const shop = await openWorkshop(t, {
+    directives: { work: directive('work', LIMITS) },
+    files: FILES,
+    model,
+    scenario: ({ lastUserText, turn }) =>
+      lastUserText.includes('Now finish.') ? says('Finished.') : executes(['read_file', { path: 'a.txt', offset_line: turn }]),
+  })
+  const first = await shop.run('work')
+  Object.assign(model, { tool: 'openai_thread', wire: 'openai_chat', provider: 'openai' })
+  const id = await continued(shop, 'retry_thread', { thread_id: first.thread_id, message: 'Now finish.' })
+  const row = await shop.until(id, 'completed', 'error')
+  assert.deepEqual([row.end_reason, row.result], ['done', { text: 'Finished.' }])
+})
