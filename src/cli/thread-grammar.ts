@@ -35,6 +35,14 @@ export function addThreadVerbs(program: Command, on: On): void {
   )
   on(
     program
+      .command('why')
+      .description('why a thread ended or waits: denials, failures, limits, questions, event by event')
+      .argument('<id>')
+      .option('-n, --lines <count>', 'how many of the last events', wholeNumber, 60),
+    async (context, id: string, options: { lines: number }) => (await import('./verbs/why.ts')).why(context, id, options),
+  )
+  on(
+    program
       .command('tail')
       .description('the last events of a thread')
       .argument('<id>')
