@@ -80,7 +80,7 @@ function isSent(threads: ThreadsClient, threadId: string, signalId: string): boo
 const LOOKED_AT = 1_000
 
 /** What can be added to a thread's limits. */
-export const AMOUNTS = ['add_usd', 'add_turns', 'add_tokens', 'add_tool_calls', 'add_seconds'] as const
+const AMOUNTS = ['add_usd', 'add_turns', 'add_tokens', 'add_tool_calls', 'add_seconds'] as const
 
 /** Amounts that only an operator may add; `allowed` are those that come out of the calling thread's own. */
 export function refuseAmountsFromThreads(context: ExecutionContext, amounts: JsonObject, allowed: readonly string[] = []): void {

@@ -16,7 +16,9 @@ function resultOf(answer: MetaToolResult): JsonObject {
 }
 
 async function continued(shop: Workshop, tool: string, parameters: JsonObject): Promise<string> {
-  return String(resultOf(await shop.call(tool, parameters))['thread_id'])
+  const { thread_id: id } = resultOf(await shop.call(tool, parameters))
+  assert.ok(typeof id === 'string')
+  return id
 }
 
 /** What the conversation holds, a line a message. */
