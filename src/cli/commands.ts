@@ -1,4 +1,5 @@
 import { Argument, Command, Option } from 'commander'
+import { addApprovalVerbs } from './approval-grammar.ts'
 import { addConnectVerbs } from './connect-grammar.ts'
 import type { CliContext } from './context.ts'
 import type { ExitCode } from './exit-codes.ts'
@@ -46,6 +47,7 @@ export function createProgram({ run, writeError }: ProgramOptions): Command {
   )
   addThreadVerbs(program, on)
   addSteeringVerbs(program, on)
+  addApprovalVerbs(program, on)
   addItemVerbs(program, on)
   addTrustVerbs(program, on)
   addTokenVerbs(program, on)

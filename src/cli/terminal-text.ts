@@ -16,6 +16,15 @@ export function terminalLine(text: string): string {
 }
 
 /**
+ * Text that somebody decides on: what `terminalText` would leave out is written as an escape, so that nothing in it goes unseen.
+ */
+export function visibleText(text: string): string {
+  return text.replace(UNPRINTABLE, (character) =>
+    [...Array(character.length).keys()].map((index) => unicodeEscape(character.charCodeAt(index))).join(''),
+  )
+}
+
+/**
  * A JSON value for stdout: the same value, with the control and invisible characters that `JSON.stringify` leaves as they are (C1, bidi)
  * written as escapes.
  */

@@ -111,7 +111,7 @@ test('a thread that asks for a person exits 5, and more turns let it go on', asy
   const { code, stderr } = await project.run('run', 'asks_first')
   assert.equal(code, 5, stderr)
   const id = /^thread (\S+)$/mu.exec(stderr)?.[1] ?? ''
-  assert.match(stderr, new RegExp(`${id} needs you.*kiwi resume ${id}`, 'u'))
+  assert.match(stderr, new RegExp(`${id} needs you.*kiwi approve budget_.*kiwi resume ${id}`, 'su'))
   const { turn } = await rowOf(id)
   assert.equal((await project.run('resume', id, '--add-turns', '1')).code, 0)
   await eventually(async () => (await rowOf(id)).turn > turn)

@@ -54,6 +54,6 @@ async function goOn(
       return EXIT.ok
     }
     context.output.talk(`thread ${threadId}`)
-    return reportFollowed(context, await followOnScreen(context, kiwi, threadId))
+    return reportFollowed(context, kiwi, await followOnScreen(context, kiwi, threadId))
   })
 }

@@ -2,7 +2,7 @@ import type { Kiwi } from '../../compose.ts'
 import type { JsonObject } from '../../json.ts'
 import type { ErrorEnvelope } from '../../kernel/errors.ts'
 import { KiwiError } from '../../kernel/errors.ts'
-import type { ThreadEventRow, ThreadRow } from '../../threads/threads-client.ts'
+import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../../threads/threads-client.ts'
 import { parseAssignments } from '../assignments.ts'
 import { contextLimitOf } from '../context-limit.ts'
 import { withKiwi, type CliContext } from '../context.ts'
@@ -11,6 +11,7 @@ import { EXIT, exitCodeOfError, exitCodeOfThread, type ExitCode } from '../exit-
 import { follow, type Followed } from '../follow.ts'
 import { widthOf } from '../format.ts'
 import { createStatusLine } from '../status-line.ts'
+import { terminalLine, visibleText } from '../terminal-text.ts'
 import { failureText, noteOf, resultText, threadSummary } from '../thread-text.ts'
 import { inputTypes } from './items.ts'
 
@@ -42,7 +43,7 @@ export async function run(
       return EXIT.ok
     }
     context.output.talk(`thread ${threadId}`)
-    return reportFollowed(context, await followOnScreen(context, kiwi, threadId))
+    return reportFollowed(context, kiwi, await followOnScreen(context, kiwi, threadId))
   })
 }
 
@@ -86,7 +87,7 @@ export async function followOnScreen(context: CliContext, kiwi: Kiwi, threadId: 
 }
 
 /** Says how it ended, and gives the exit code. */
-export function reportFollowed(context: CliContext, followed: Followed): ExitCode {
+export function reportFollowed(context: CliContext, kiwi: Kiwi, followed: Followed): ExitCode {
   const { output } = context
   const { row } = followed
   const id = row.thread_id
@@ -105,7 +106,7 @@ export function reportFollowed(context: CliContext, followed: Followed): ExitCod
   const result = failure === null ? resultText(row.result) : ''
   if (output.json || (result !== '' && !isOnScreen(context, followed))) output.data(row, () => result)
   const code = exitCodeOfThread(row) ?? EXIT.failed
-  if (code === EXIT.waiting) output.talk(waitingHint(row))
+  if (code === EXIT.waiting) output.talk(waitingHint(kiwi.threads(context.projectPath), row))
   return code
 }
 
@@ -114,9 +115,19 @@ export function isOnScreen(context: CliContext, { row, lastText }: Followed): bo
   return process.stdout.isTTY && context.stderr.isTTY && resultText(row.result).trim() === lastText.trim()
 }
 
-function waitingHint(row: ThreadRow): string {
-  return `${row.thread_id} needs you. Read why: kiwi show ${row.thread_id}   Let it go on: kiwi resume ${row.thread_id} [--message TEXT] [--add-usd N] [--add-turns N]`
+/** With an open question the answer is what it waits for; to resume it is to go on without one. */
+function waitingHint(threads: ThreadsClient, { thread_id: id }: ThreadRow): string {
+  const questions = threads.approvals.list({ root_thread_id: id, status: 'pending', limit: MOST_HINTED })
+  const resume = `Let it go on: kiwi resume ${id} [--message TEXT] [--add-usd N] [--add-turns N]`
+  if (questions.length === 0) return `${id} needs you. Read why: kiwi show ${id}   ${resume}`
+  const lines = questions.map(({ approval_id: approvalId, title }) => {
+    const ways = `Look: kiwi approvals ${approvalId}   Yes: kiwi approve ${approvalId}   No: kiwi deny ${approvalId}`
+    return `  ${terminalLine(visibleText(title))}\n  ${ways}`
+  })
+  return [`${id} needs you. It asks:`, ...lines, `Or without an answer: kiwi resume ${id} [--message TEXT]`].join('\n')
 }
+
+const MOST_HINTED = 10
 
 /** The receipt of a spawning tool in the kernel's result. */
 export function receiptIn({ result }: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {

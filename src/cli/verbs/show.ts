@@ -1,5 +1,6 @@
 import type { Json, JsonObject } from '../../json.ts'
 import type { ThreadRow, ThreadsClient } from '../../threads/threads-client.ts'
+import { questionLines } from '../approval-text.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { clip, dollars, fields, numberIn, widthOf } from '../format.ts'
@@ -11,7 +12,7 @@ const MOST_RELATED = 50
 
 /**
  * `kiwi show ID`: everything about one thread in one screen; JSON is the registry row with `capabilities`, `children`, `chain`,
- * `allowed_actions`, `denials` and `events`.
+ * `allowed_actions`, `approvals`, `denials` and `events`.
  */
 export async function show(context: CliContext, threadId: string): Promise<ExitCode> {
   return withKiwi(context, async (kiwi) => {
@@ -24,12 +25,19 @@ export async function show(context: CliContext, threadId: string): Promise<ExitC
     const allowed = allowedActions(threads, row, { kind: 'operator', by: { kind: 'operator', door: 'cli' } })
     const children = threads.list({ parent_thread_id: threadId, order_by: 'created_at', limit: MOST_RELATED })
     const chain = threads.list({ chain_id: row.chain_id, order_by: 'created_at', limit: MOST_RELATED })
-    const family = { children: children.map(relative), chain: chain.map(relative), allowed_actions: allowed }
+    const questions = threads.approvals.list({ root_thread_id: threadId, status: 'pending', limit: MOST_RELATED })
+    const family = {
+      children: children.map(relative),
+      chain: chain.map(relative),
+      allowed_actions: allowed,
+      approvals: questions,
+    }
     context.output.data({ ...row, capabilities: capabilitiesOf(row), ...family, denials, events }, () =>
       [
         rowText(row, allowed),
         ...relatedLines('children', children),
         ...relatedLines('chain', chain.length > 1 ? chain : []),
+        ...questionLines(questions),
         ...capabilityLines(row),
         ...denialLines(denials, width),
         '',

@@ -47,8 +47,7 @@ export function parkOf(place: AskingPlace, call: RunnableCall, value: unknown): 
   if (!call.isShipped || !isRecord(approval) || approval['kind'] !== 'change') return null
   const { title, subject } = approval
   if (typeof title !== 'string' || !isRecord(subject)) return null
-  // A tool's result is JSON.
-  return ask(place, call, { kind: 'change', title: titleLine(redacted(place, title)), subject: subject as JsonObject })
+  return ask(place, call, { kind: 'change', title: titleLine(redacted(place, title)), subject })
 }
 
 /** The call as the thread's state keeps it. */

@@ -49,7 +49,7 @@ export const signChange: ChangeCarrier = async ({ kernel }, subject, { signal })
 
 function itemOf({ item_type: itemType, item_id: itemId, source }: Readonly<Record<string, Json | undefined>>): MetaToolRequest {
   // The kernel checks what it is given; an item_type that is none is refused there.
-  return given({ item_type: itemType, item_id: itemId, source }) as MetaToolRequest
+  return given({ item_type: itemType, item_id: itemId, source })
 }
 
 function given(fields: Readonly<Record<string, Json | undefined>>): JsonObject {

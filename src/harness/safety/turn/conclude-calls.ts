@@ -117,9 +117,12 @@ function judgeCalls(
 
 /** What is not answered yet may be a denial still. */
 function deniedTurns({ denied = 0 }: SafetyData, outcomes: readonly CallOutcome[]): number {
-  const asks = (outcome: CallOutcome): boolean => outcome.parked !== null && 'approvalId' in outcome.parked
   if (!outcomes.every((outcome) => outcome.denied || asks(outcome))) return 0
   return outcomes.some(asks) ? denied : denied + 1
+}
+
+function asks({ parked }: CallOutcome): boolean {
+  return parked !== null && 'approvalId' in parked
 }
 
 const GO_ON: Consequence = { kind: 'go_on', note: null }

@@ -43,7 +43,7 @@ interface Family {
   readonly parent: string
   readonly child: string
   /** `answer_approval` of the parent. */
-  ask(tool: string, parameters: JsonObject): Promise<MetaToolResult>
+  readonly ask: (tool: string, parameters: JsonObject) => Promise<MetaToolResult>
 }
 
 async function openFamily(shop: Workshop): Promise<Family> {

@@ -1,0 +1,40 @@
+import type { Command } from 'commander'
+import type { On } from './grammar.ts'
+import { positiveNumber, wholeNumber } from './grammar.ts'
+import type { ApproveOptions } from './verbs/approvals.ts'
+
+/** Verbs that show and answer what threads ask. */
+export function addApprovalVerbs(program: Command, on: On): void {
+  on(
+    program
+      .command('approvals')
+      .description('what threads ask you; with the id of a question, everything about it')
+      .argument('[id]', 'a thread, for its questions and those of threads below it, or a question')
+      .option('-a, --all', 'those that wait for no answer any more too'),
+    async (context, id: string | undefined, options: { all?: boolean }) =>
+      (await import('./verbs/approvals.ts')).approvals(context, id, options),
+  )
+  on(
+    program
+      .command('approve')
+      .description('say yes: the call runs, the change is made with your key, the thread goes on')
+      .argument('<approval>')
+      .option('--for-thread', 'also to further calls of the same tool by this thread')
+      .option('-m, --message <text>', 'told to the model')
+      .option('--add-usd <dollars>', 'raise its money limit (default: as it asks)', positiveNumber)
+      .option('--add-turns <count>', 'raise its turn limit', wholeNumber)
+      .option('--add-tokens <count>', 'raise each of its token limits', wholeNumber)
+      .option('--add-tool-calls <count>', 'raise its limit of tool calls', wholeNumber)
+      .option('--add-seconds <count>', 'raise its limit of time', wholeNumber),
+    async (context, id: string, options: ApproveOptions) => (await import('./verbs/approvals.ts')).approve(context, id, options),
+  )
+  on(
+    program
+      .command('deny')
+      .description('say no: nothing runs, and the thread is told')
+      .argument('<approval>')
+      .option('--reason <text>', 'told to the model'),
+    async (context, id: string, options: { reason?: string }) =>
+      (await import('./verbs/approvals.ts')).deny(context, id, options),
+  )
+}
