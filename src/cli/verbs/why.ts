@@ -18,30 +18,30 @@ export async function why(context: CliContext, threadId: string, options: { read
   })
 }
 
-function whyText(threads: ThreadsClient, why: Explanation, width: number): string {
+function whyText(threads: ThreadsClient, explained: Explanation, width: number): string {
   const line = (text: string): string => `  ${clip(text, width - 2)}`
   return [
-    clip(why.verdict, width * 4),
+    clip(explained.verdict, width * 4),
     '',
     fields([
-      ['thread', why.thread_id],
-      ['status', [why.status, why.end_reason ?? why.wait_reason].filter((part) => part !== null).join(', ')],
-      ['below', why.ancestry.length < 2 ? null : places(why.ancestry)],
-      ['chain', why.chain.length < 2 ? null : places(why.chain)],
+      ['thread', explained.thread_id],
+      ['status', [explained.status, explained.end_reason ?? explained.wait_reason].filter((part) => part !== null).join(', ')],
+      ['below', explained.ancestry.length < 2 ? null : places(explained.ancestry)],
+      ['chain', explained.chain.length < 2 ? null : places(explained.chain)],
     ]),
     ...block(
       'budget',
-      why.budget.map(({ limit, used, max, reached }) =>
+      explained.budget.map(({ limit, used, max, reached }) =>
         line(`${limit.padEnd(22)} ${round(used)} of ${max}${reached ? '  reached' : ''}`),
       ),
     ),
     ...block(
       'denied',
-      why.denials.map((denial) => line(denialText(denial))),
+      explained.denials.map((denial) => line(denialText(denial))),
     ),
     ...block(
       'failed calls',
-      why.failures.map(({ ts, tool, code, message, links, failing_link: link, cause }) =>
+      explained.failures.map(({ ts, tool, code, message, links, failing_link: link, cause }) =>
         line(
           [
             `${ts.slice(11, 19)}  ${tool}`,
@@ -57,17 +57,17 @@ function whyText(threads: ThreadsClient, why: Explanation, width: number): strin
     ),
     ...block(
       'questions',
-      why.questions.map(({ approval_id: id, status, title, answer }) =>
+      explained.questions.map(({ approval_id: id, status, title, answer }) =>
         line(`${id}  ${status}  ${title}${answer === null || answer.reason === '' ? '' : ` (${answer.reason})`}`),
       ),
     ),
     ...block(
       'children that did not complete',
-      why.children.map((child) => line(places([child]))),
+      explained.children.map((child) => line(places([child]))),
     ),
     ...block(
       'events',
-      why.timeline.map((event) => `  ${eventLine(event, width - 2, saidIn(threads, event))}`),
+      explained.timeline.map((event) => `  ${eventLine(event, width - 2, saidIn(threads, event))}`),
     ),
   ].join('\n')
 }

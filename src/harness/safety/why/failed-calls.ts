@@ -36,10 +36,10 @@ function failedCall(threads: ThreadsClient, { thread_id, seq, ts, payload }: Thr
     ts,
     tool: typeof payload['tool'] === 'string' ? payload['tool'] : '',
     code: typeof code === 'string' ? code : null,
-    message: typeof message === 'string' ? message : String(payload['summary'] ?? ''),
+    message: typeof message === 'string' ? message : textOf(payload['summary']),
     links: Array.isArray(chain) ? chain.map(String) : [],
     failing_link: isObject(failedAt) && typeof failedAt['tool_id'] === 'string' ? failedAt['tool_id'] : null,
-    cause: isObject(cause) ? `${String(cause['code'])}: ${String(cause['message'])}` : null,
+    cause: isObject(cause) ? `${textOf(cause['code'])}: ${textOf(cause['message'])}` : null,
   }
 }
 
@@ -60,6 +60,10 @@ function errorIn(text: string): JsonObject {
     // A result may be any text; then only its summary is known.
     return {}
   }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function isObject(value: unknown): value is JsonObject {
