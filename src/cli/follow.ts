@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { JsonObject } from '../json.ts'
+import { isTerminal } from '../threads/status.ts'
 import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../threads/threads-client.ts'
 import { exitCodeOfThread } from './exit-codes.ts'
 import { count, dollars, numberIn } from './format.ts'
@@ -78,9 +79,12 @@ export async function untilSettled(
   },
 ): Promise<readonly ThreadRow[]> {
   const { signal, deadlineMs = Infinity, followsWork = false } = options
-  for (;;) {
+  for (let isFirst = true; ; isFirst = false) {
     const rows = threadIds.map((id) => (followsWork ? threads.newestOf(id) : threads.get(id)))
-    const pending = rows.filter((row) => exitCodeOfThread(row) === null).map((row) => row.thread_id)
+    // What one needed may just have come, which its row does not say yet; the client's wait knows.
+    const pending = rows
+      .filter((row) => exitCodeOfThread(row) === null || (isFirst && !isTerminal(row.status)))
+      .map((row) => row.thread_id)
     const leftMs = deadlineMs - Date.now()
     if (pending.length === 0 || signal.aborted || leftMs <= 0) return rows
     // In slices, because a pause does not end the client's wait. An abort may reject it; the loop's own test decides.

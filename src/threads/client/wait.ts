@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { KiwiError } from '../../kernel/errors.ts'
 import { newestInLine, newestOf } from '../chains/line.ts'
+import { pendingSignals } from '../signals/signals.ts'
 import { isTerminal, needsPerson } from '../status.ts'
 import type { Store } from '../store/open-store.ts'
 import { statusAndReason } from '../store/thread-rows.ts'
@@ -36,14 +37,13 @@ export async function waitForThreads(
 
 /** Of each thread that has not settled, the one that has its work now. @throws {KiwiError} THREAD_NOT_FOUND */
 export function stillMoving(store: Store, threadIds: readonly string[]): readonly string[] {
-  return threadIds
-    .map((threadId) => newestInLine(store, threadId))
-    .filter((threadId) => !hasSettled(statusAndReason(store, threadId)))
+  return threadIds.map((threadId) => newestInLine(store, threadId)).filter((threadId) => !hasSettled(store, threadId))
 }
 
-/** Whether nothing happens to the thread any more unless somebody does something. */
-function hasSettled(row: Pick<ThreadRow, 'status' | 'wait_reason'>): boolean {
-  return isTerminal(row.status) || needsPerson(row.status, row.wait_reason)
+/** Whether nothing happens to the thread any more unless somebody does something. What somebody has just done is still to happen. */
+function hasSettled(store: Store, threadId: string): boolean {
+  const { status, wait_reason: reason } = statusAndReason(store, threadId)
+  return isTerminal(status) || (needsPerson(status, reason) && pendingSignals(store, threadId).length === 0)
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

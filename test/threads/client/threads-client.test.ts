@@ -158,6 +158,22 @@ test('a wait calls a host for a thread that waits for others, which a killed hos
   assert.deepEqual(woken, ['children'])
 })
 
+test('a wait goes on for a thread that somebody has just set going, though its row still says that it waits', async (t) => {
+  const { client } = bench(
+    t,
+    runner(async (_context, state) => [state, state.data['gone_on'] === true ? DONE : { do: 'wait', reason: 'approval' }], {
+      receive: (state) => ({ state: { ...state, data: { gone_on: true } } }),
+    }),
+    { kind: 'memory' },
+  )
+  await client.spawn(request('a'))
+  await client.wait(['a'], { timeoutMs: 10_000 })
+  await client.signal('a', signal('resume'))
+  assert.equal(client.get('a').status, 'waiting')
+  const [row] = await client.wait(['a'], { timeoutMs: 10_000 })
+  assert.equal(row?.status, 'completed')
+})
+
 test('a wait sees what another process writes', async (t) => {
   const folder = tempFolder(t)
   const host = bench(t, counting(2), { folder })

@@ -32,9 +32,9 @@ export async function waitForThreads(
   const rows = ids.map((id) => accessibleThread(threads, context, id))
   const caller = await callerOf(services, context)
   const now = ids.map((id) => threads.newestOf(id))
-  if (now.every(isSettled)) return waitAnswer(threads, ids, caller)
   const self = callingThread(context)
   if (self !== null) {
+    if (now.every(isSettled)) return waitAnswer(threads, ids, caller)
     const line = lineOf(threads, self)
     const wakeOnWaiting = wait.wakeOnWaiting ?? holds(caller, 'thread.approve')
     if (wakeOnWaiting && now.some(waitsForPerson)) return waitAnswer(threads, ids, caller)
