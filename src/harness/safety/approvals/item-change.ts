@@ -71,10 +71,11 @@ export async function readyChange(
     base_trusted: before.trusted,
     base_sha256: before.sha256,
     sha256: after.sha256,
+    ...retry,
+    // Last is what is read: the permissions, and the difference that the whole content comes to.
+    content: after.text,
     diff,
     ...facts,
-    ...retry,
-    content: after.text,
   }
   return { title: changeTitle(subject), subject }
 }
