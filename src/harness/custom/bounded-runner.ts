@@ -7,9 +7,19 @@
  *   B2. The harness's own state is a part of the thread's, beside what is counted here; neither sees the other.
  *   B3. What the harness throws, or answers instead of a state and what comes next, ends the thread with words that name the harness.
  */
-import type { JsonObject } from '../../json.ts'
+import type { Json, JsonObject } from '../../json.ts'
 import type { CostLimits } from '../../kernel/items/item.ts'
-import type { Commit, Next, Receive, Runner, ThreadState, TurnContext } from '../../threads/engine.ts'
+import type {
+  Commit,
+  Next,
+  Receive,
+  Runner,
+  StepMeta,
+  StepOptions,
+  ThreadState,
+  TurnContext,
+  UsageDelta,
+} from '../../threads/engine.ts'
 import { needsPerson } from '../../threads/status.ts'
 import { passLimits } from '../safety/interruptions/pass-limits.ts'
 import { resolvePending } from '../safety/interruptions/pending.ts'
@@ -61,19 +71,28 @@ async function boundedTurn(
   const passed = await passAll(scene)
   if (passed.kind === 'over') return { ...idle(passed.end), inner }
   const { data } = passed
-  const recorded: Commit[] = []
   const left = secondsLeft(cost, data.added, elapsedSeconds(data.clock))
   const untilMs = left === null ? null : begunMs + left * 1000
+  const isLate = (): boolean => untilMs !== null && performance.now() >= untilMs - TIMER_EARLY_MS && !ctx.signal.aborted
+  const usages: Partial<UsageDelta>[] = []
   try {
-    const [state, next] = await runner.runTurn(limitedContext(ctx, { cost, added: data.added, untilMs, recorded }), inner)
-    const spent = spentBy(turn, data.spent, recorded)
-    const counted = { ...scene, data: { ...data, spent } }
+    const [state, next] = await runner.runTurn(limitedContext(ctx, { cost, added: data.added, untilMs, usages }), inner)
+    if (next.do === 'done' && next.endReason !== 'done' && isLate()) return { ...outOfTime(scene, data), inner: state }
+    const counted = { ...scene, data: { ...data, spent: spentWith(data.spent, usages) } }
     return { ...(await afterTurn(counted, next)), inner: state }
   } catch (error) {
-    if (untilMs === null || performance.now() < untilMs || ctx.signal.aborted) throw error
-    const message = 'max_duration_seconds was reached during a turn.'
-    return { ...endWith(ctx, data, 'max_duration', { message, limit: 'max_duration_seconds' }), inner }
+    if (!isLate()) throw error
+    return { ...outOfTime(scene, data), inner }
   }
+}
+
+/** A timer may fire a little before its time on the other clock. */
+const TIMER_EARLY_MS = 50
+
+/** The turn came to nothing because its steps were stopped. */
+function outOfTime({ ctx }: Scene, data: SafetyData): TurnEnd {
+  const message = 'max_duration_seconds was reached during a turn.'
+  return endWith(ctx, data, 'max_duration', { message, limit: 'max_duration_seconds' })
 }
 
 async function passAll(scene: Scene): Promise<Interruption> {
@@ -97,19 +116,15 @@ function idle(end: TurnEnd): TurnEnd {
   return end.next.do === 'wait' ? { ...end, next: { ...end.next, idle: true } } : end
 }
 
-/** What the registry has of the thread, and what this turn adds as it ends. All steps of the turn are written by now, also in a replay. */
-function spentBy({ services, ctx }: BoundedTurn, { turns }: Spent, recorded: readonly Commit[]): Spent {
-  const usages = [services.threads.get(ctx.threadId).total_usage, ...recorded.map(({ usage = {} }) => usage)]
-  const sum = (...names: readonly string[]): number =>
-    usages
-      .flatMap((usage) => names.map((name) => (usage as JsonObject)[name]))
-      .reduce<number>((total, count) => total + (typeof count === 'number' ? count : 0), 0)
+function spentWith(spent: Spent, usages: readonly Partial<UsageDelta>[]): Spent {
+  const sum = (...names: readonly (keyof UsageDelta)[]): number =>
+    usages.reduce((total, usage) => names.reduce((part, name) => part + (usage[name] ?? 0), total), 0)
   return {
-    turns: turns + 1,
-    inputTokens: sum('input_uncached', 'cache_read', 'cache_write_5m', 'cache_write_1h'),
-    outputTokens: sum('output', 'reasoning'),
-    toolCalls: sum('tool_calls'),
-    costNano: sum('cost_nano'),
+    turns: spent.turns + 1,
+    inputTokens: spent.inputTokens + sum('input_uncached', 'cache_read', 'cache_write_5m', 'cache_write_1h'),
+    outputTokens: spent.outputTokens + sum('output', 'reasoning'),
+    toolCalls: spent.toolCalls + sum('tool_calls'),
+    costNano: spent.costNano + sum('cost_nano'),
   }
 }
 
@@ -118,22 +133,36 @@ interface Bounds {
   readonly added: Added
   /** On the clock of `performance.now()`; null is unlimited. How long a step may take decides nothing before it. */
   readonly untilMs: number | null
-  readonly recorded: Commit[]
+  /** What the turn reports, in any order. */
+  readonly usages: Partial<UsageDelta>[]
 }
 
 /** The harness sees its limits as they are now, with what was added to them. */
-function limitedContext(ctx: TurnContext, { cost, added, untilMs, recorded }: Bounds): TurnContext {
-  // Plain data; the interface only lacks an index signature.
-  const limits = raised(cost, added) as unknown as JsonObject
+function limitedContext(ctx: TurnContext, { cost, added, untilMs, usages }: Bounds): TurnContext {
+  const count = (commit: Commit | undefined): void => void usages.push(commit?.usage ?? {})
   return {
     ...ctx,
-    start: { ...ctx.start, options: { ...ctx.start.options, cost: limits } },
-    step: (name, options, run) => {
+    // Plain data; the interface only lacks an index signature.
+    start: { ...ctx.start, options: { ...ctx.start.options, cost: raised(cost, added) as unknown as JsonObject } },
+    async step<T extends Json>(
+      name: string,
+      options: StepOptions,
+      run: (meta: StepMeta) => Promise<{ readonly value: T; readonly commit?: Commit }>,
+    ) {
       const leftMs = untilMs === null ? options.timeoutMs : Math.max(1, Math.ceil(untilMs - performance.now()))
-      return ctx.step(name, { ...options, timeoutMs: Math.min(options.timeoutMs, leftMs) }, run)
+      count(options.before)
+      const bounded = { ...options, timeoutMs: Math.min(options.timeoutMs, leftMs) }
+      const outcome = await ctx.step(name, bounded, async (meta) => {
+        const { value, commit } = await run(meta)
+        return { value: { value, usage: { ...commit?.usage } }, ...(commit === undefined ? {} : { commit }) }
+      })
+      if (outcome.kind !== 'done') return outcome
+      // In the step's value, so that a replay counts the same.
+      count({ usage: outcome.value.usage })
+      return { ...outcome, value: outcome.value.value }
     },
-    record: (commit) => {
-      recorded.push(commit)
+    record(commit) {
+      count(commit)
       ctx.record(commit)
     },
   }
