@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import type { JsonObject } from '../src/json.ts'
 import { parseItem } from '../src/kernel/items/item-file.ts'
 import { startScriptedModel } from '../src/scripted-model/server.ts'
+import { BIN } from './cli/kiwi-process.ts'
 import { createScriptedProject, type ScriptedProject } from './cli/scripted-project.ts'
 import { directiveExamples, findingsOf } from './directive-examples.ts'
 import { valueOf } from './kernel/expressions/expressions.ts'
@@ -59,6 +60,21 @@ test('the harness that docs/library.md shows runs as it stands', async (t) => {
 test('the program that docs/library.md shows spawns a thread and gets its result', async () => {
   const program = fences('docs/library.md', 'ts')[1] ?? ''
   assert.match(await runExample(program, {}), /^completed done \{\s*text: 'Scripted answer/u)
+})
+
+test('the harness of one’s own that docs/library.md shows is signed, spawned and answers as the commands behind it say', async (t) => {
+  const counting = await createScriptedProject(({ turn }) =>
+    turn === 1
+      ? { reply: { tool_calls: [{ name: 'count_words', arguments: { text: 'How many words has this sentence?' } }] } }
+      : { reply: { text: 'Six.' } },
+  )
+  t.after(() => counting.close())
+  writeFileSync(join(counting.path, '.ai', 'tools', 'word_counter.ts'), fences('docs/library.md', 'ts')[2] ?? '')
+  const [commands = ''] = fences('docs/library.md', 'sh')
+  const kiwi = `kiwi() { "${process.execPath}" "${BIN}" "$@"; }\nset -e\n`
+  const options = { cwd: counting.path, env: { PATH: process.env['PATH'], ...counting.options.env }, timeout: 60_000 }
+  const { stdout } = await promisify(execFile)('/bin/bash', ['-c', kiwi + commands], options)
+  assert.match(stdout, /"end_reason": ?"done"[^]*"text": ?"Six\."/u)
 })
 
 test('the scenario that docs/scenarios.md shows answers after its fault', async (t) => {

@@ -4,10 +4,10 @@ import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { hostControl } from '../../src/compose-host.ts'
 import type { ScenarioFunction } from '../../src/scripted-model/scenario.ts'
-import { openHarnessProject, type HarnessProject } from '../harness/custom/harness-project.ts'
+import { CALCULATOR, openHarnessProject, type HarnessProject } from '../harness/custom/harness-project.ts'
 
-const TURNS = 25
-const KILLS = 6
+const TURNS = 10
+const KILLS = 4
 
 /** Adds until it has answered so often. */
 function adding(turns: number, seen: number[] = []): ScenarioFunction {
@@ -33,7 +33,12 @@ function answersOf({ threads }: HarnessProject, id: string): number {
 test('a thread of a custom harness whose host is killed again and again pays no answered model call twice, and completes', async (t) => {
   const seen: number[] = []
   const at = await openHarnessProject(t, adding(TURNS, seen))
-  const id = await at.spawn('killed', { initial_message: 'Add.' })
+  // A turn is long enough to be killed between its answer and its end.
+  await at.install(
+    'slow',
+    CALCULATOR.replace('const { a, b } = given', 'await new Promise((go) => setTimeout(go, 200)); const { a, b } = given'),
+  )
+  const id = await at.spawn('killed', { harness: 'slow', initial_message: 'Add.' })
   for (let kill = 1; kill <= KILLS; kill += 1) {
     const enough = Math.floor((kill * TURNS) / (KILLS + 1))
     await at.until(`${enough} answers`, () => answersOf(at, id) >= enough)
