@@ -128,6 +128,7 @@ function tryPackage(consumer, { node, servers }) {
     const project = folder(`project-${slug}`)
     const inProject = (args) => run(node, [kiwi, ...args], { cwd: project, env })
     trySandbox(label, inProject)
+    tryHarness(label, { project, kiwi: inProject })
     tryServers(label, { project, servers, kiwi: inProject })
     tryServe(label, { consumer, node, kiwi, project, env })
     for (const entry of ENTRIES) {
@@ -161,6 +162,34 @@ function trySandbox(label, kiwi) {
   const shell = execute('bash', 'command=ls -d /project')
   expect(shell.result?.stdout === '/project\n', `bash did not run in the sandbox: ${JSON.stringify(shell)}`)
   step(`${label}: a project tool and bash ran in the sandbox`)
+}
+
+const HARNESS = `import { createBaseHarness } from 'kiwi-mcp/base-harness'
+import { receiveMessages, type Runner } from 'kiwi-mcp'
+export const __tool_type__ = 'harness'
+export const __version__ = '1.0.0'
+export const __executor_id__ = 'node'
+export const __category__ = 'pack'
+export const __description__ = 'Says what it could import'
+const result = [typeof createBaseHarness, typeof receiveMessages]
+export default (): Runner => ({
+  name: 'imports',
+  version: __version__,
+  init: () => ({ v: 1, turn: 0, paused: false, data: {} }),
+  receive: receiveMessages,
+  runTurn: async (_ctx, state) => [state, { do: 'done', status: 'completed', endReason: 'done', result }],
+})
+`
+
+/** A harness file of a project that has no node_modules of its own runs on a thread of the built package. */
+function tryHarness(label, { project, kiwi }) {
+  writeFileSync(join(project, '.ai/tools/imports.ts'), HARNESS)
+  kiwi(['sign', 'tool', 'imports'])
+  const cost = { max_turns: 1, on_exceeded: 'stop' }
+  kiwi(['execute', 'tool', 'spawn_thread', '--params', JSON.stringify({ thread_id: 'imports', harness: 'imports', cost })])
+  const [row] = JSON.parse(kiwi(['wait', 'imports', '--output', 'json']).stdout)
+  expect(String(row.result) === 'function,function', `A harness of a project could not import Kiwi: ${JSON.stringify(row)}`)
+  step(`${label}: a harness of a project imported both public entries`)
 }
 
 /**
