@@ -12,7 +12,7 @@ const HELD = { 'kiwi-mcp.execute': true, 'tool.execute': ['deploy'] } as const
 interface Approving extends Host {
   readonly office: Office
   /** An approval of `deploy` for ten minutes. */
-  approve(expiresAtMs?: number): Promise<string>
+  readonly approve: (expiresAtMs?: number) => Promise<string>
 }
 
 async function approving(t: TestContext): Promise<Approving> {

@@ -284,3 +284,52 @@ test('what an executor requires is refused when only the value of its tool file 
   assert.equal(errorOf(await project.execute('leaf', { server: 'other' })).code, 'PERMISSION_DENIED')
   assert.equal(calls.length, 0)
 })
+
+const APPROVED = { cap: 'tool.approved', scope: { id: 'fetch_thing' } }
+
+test('an approval is asked for last, when everything else was agreed to', async () => {
+  const { authorize, asked } = recording()
+  await using project = await createTestProject({ authorize, primitives: keepingPrimitive().primitives })
+  project.env.set('BASE', 'http://example.com')
+  await project.item('tools/fetch_thing.yaml', `${FETCH}approval: required\n`)
+  valueOf(await project.execute('fetch_thing', { kind: 'x' }))
+  assert.deepEqual(
+    asked.map(({ requires }) => requires),
+    [['db.query'], ['net.http'], [APPROVED]],
+  )
+})
+
+for (const { title, marked } of [
+  { title: 'the tool behind it', marked: 'fetch_thing' },
+  { title: 'the tool itself', marked: 'outer' },
+]) {
+  test(`an approval that ${title} wants is asked for by the name of the tool that was called`, async () => {
+    const { authorize, asked } = recording()
+    await using project = await createTestProject({ authorize, primitives: keepingPrimitive().primitives })
+    project.env.set('BASE', 'http://example.com')
+    const mark = (id: string): string => (marked === id ? 'approval: required\n' : '')
+    await project.item('tools/fetch_thing.yaml', FETCH + mark('fetch_thing'))
+    await project.item('tools/outer.yaml', tool('outer', 'fetch_thing', `config: { url: "\${BASE}/" }\n${mark('outer')}`))
+    valueOf(await project.execute('outer'))
+    assert.deepEqual(asked.at(-1)?.requires, [{ cap: 'tool.approved', scope: { id: 'outer' } }])
+  })
+}
+
+test('a call that is only checked asks for all but the approval, and reaches no primitive', async () => {
+  const { authorize, asked } = recording()
+  const { primitives, calls } = keepingPrimitive()
+  await using project = await createTestProject({ authorize, primitives })
+  project.env.set('BASE', 'http://example.com')
+  await project.item('tools/fetch_thing.yaml', `${FETCH}approval: required\n`)
+  const request = { item_type: 'tool', item_id: 'fetch_thing', parameters: { kind: 'x' } } as const
+  const checked = await project.kernel.execute(request, { __check_only: true })
+  assert.deepEqual([checked.success, asked.length, calls.length], [true, 2, 0])
+  const wrong = await project.kernel.execute({ ...request, parameters: {} }, { __check_only: true })
+  assert.equal(errorOf(wrong).code, 'PARAMETER_VALIDATION_ERROR')
+})
+
+test('any other mark than required makes a tool unavailable', async () => {
+  await using project = await createTestProject({ primitives: keepingPrimitive().primitives })
+  await project.write('.ai/tools/fetch_thing.yaml', `${FETCH}approval: sometimes\n`)
+  assert.equal(errorOf(await project.execute('fetch_thing', { kind: 'x' })).code, 'ITEM_UNAVAILABLE')
+})

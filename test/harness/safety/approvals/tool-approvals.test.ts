@@ -77,6 +77,40 @@ test('an approval for one thread is none for another', async (t) => {
   assert.equal((await question(shop, other)).thread_id, other)
 })
 
+test('what one thread was approved for is asked again by its child', async (t) => {
+  const shop = await openWorkshop(t, {
+    ...ASKS,
+    directives: { ...WORK, child: directive('child') },
+    scenario: ({ firstUserText, turn, results }) => {
+      if (firstUserText.includes('<directive name="child"')) return executes(['deploy', { target: 'child' }])
+      if (turn === 1) return executes(['deploy', { target: 'parent' }])
+      if (turn === 2) return executes(['thread_directive', { directive_name: 'child' }])
+      return executes(['wait_thread', { thread_id: /"thread_id":"([^"]+)"/.exec(results.at(-1)?.content ?? '')?.[1] ?? '' }])
+    },
+  })
+  const { thread_id: id } = await shop.run('work')
+  await answer(shop, (await question(shop, id)).approval_id, 'approve_thread')
+  while (shop.threads.list({ parent_thread_id: id }).length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  const [child] = shop.threads.list({ parent_thread_id: id })
+  const asked = await question(shop, child?.thread_id ?? '')
+  assert.deepEqual([asked.subject['parameters'], runs(shop)], [{ target: 'child' }, [{ target: 'parent' }]])
+})
+
+test('threat row 43: what was approved once does not run when ten minutes have gone by since', async (t) => {
+  // Without `ONCE_MS` in deliver-answer.ts it runs whenever the thread is resumed.
+  const shop = await openWorkshop(t, ASKS)
+  const { thread_id: id } = await shop.run('work')
+  const { approval_id: approvalId } = await question(shop, id)
+  await shop.call('pause_thread', { thread_id: id })
+  await shop.until(id, 'paused')
+  await answer(shop, approvalId, 'approve_once')
+  shop.store.statement('UPDATE approvals SET answered_at_ms = answered_at_ms - 600000 WHERE approval_id = ?').run(approvalId)
+  await shop.call('resume_thread', { thread_id: id })
+  assert.equal((await shop.until(id, 'completed')).end_reason, 'done')
+  assert.deepEqual(runs(shop), [])
+  assert.match(shop.results(id)[0] ?? '', /TOKEN_INVALID.*its time is over/)
+})
+
 test('a denied call is told with its reason as a denial, and the thread goes on', async (t) => {
   const shop = await openWorkshop(t, ASKS)
   const { thread_id: id } = await shop.run('work')
