@@ -169,7 +169,6 @@ import { receiveMessages, type Runner } from 'kiwi-mcp'
 export const __tool_type__ = 'harness'
 export const __version__ = '1.0.0'
 export const __executor_id__ = 'node'
-export const __category__ = 'pack'
 export const __description__ = 'Says what it could import'
 const result = [typeof createBaseHarness, typeof receiveMessages]
 export default (): Runner => ({

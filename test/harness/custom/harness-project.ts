@@ -29,7 +29,7 @@ export const CALCULATOR: string = readFileSync(
   'utf8',
 )
 /** Enough for any test that is not about its end. */
-export const ENOUGH: JsonObject = { max_turns: 50, on_exceeded: 'stop', max_cost_usd: 1 }
+const ENOUGH: JsonObject = { max_turns: 50, on_exceeded: 'stop', max_cost_usd: 1 }
 
 const DEADLINE_MS = 30_000
 
@@ -86,7 +86,6 @@ export function harnessSource(body: string, init = '({ v: 1, turn: 0, paused: fa
 export const __tool_type__ = 'harness'
 export const __version__ = '1.0.0'
 export const __executor_id__ = 'node'
-export const __category__ = 'tests'
 export const __description__ = 'A harness of the tests.'
 export default (host: HarnessHost): Runner => ({
   name: 'any',

@@ -15,7 +15,6 @@ import {
 export const __tool_type__ = 'harness'
 export const __version__ = '1.0.0'
 export const __executor_id__ = 'node'
-export const __category__ = 'examples'
 export const __description__ = 'Work out a sum with two tools of its own.'
 
 const SYSTEM = 'You work out sums. You never calculate yourself: you call a tool for every operation, and answer with the result.'
