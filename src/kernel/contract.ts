@@ -118,7 +118,7 @@ export interface Revision {
 export interface Replacement {
   readonly content: string
   readonly sha256: string
-  /** Of what the file must hold, unless it holds the new content already. */
+  /** Of what the file must hold, unless it holds the new content already, signed. */
   readonly baseSha256: string
 }
 

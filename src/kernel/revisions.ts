@@ -37,9 +37,9 @@ export function createRevisions({ store, items, keys, now }: RevisionOptions): P
       assertSame(item, { expected: sha256, actual: hashOf(after, kind) })
       const current = hashOf(before, kind)
       const { file } = item
-      // Somebody wrote it before, and stopped before they could say so.
+      // Somebody did this before, and stopped before they could say so.
       if (current === sha256 && (await isTrusted(items, before))) return { file, sha256 }
-      if (current !== sha256) assertSame(item, { expected: baseSha256, actual: current })
+      assertSame(item, { expected: baseSha256, actual: current })
       assertSignable(after.item, false)
       const signed = await signBytes(after.bytes, kind, { nowMs: now(), subject: subjectOf(after), keys })
       await replaceFile(item, { expected: before.bytes, bytes: signed })

@@ -85,15 +85,23 @@ test('a file that was only signed again meanwhile is still the one that was show
   assert.match(await read(project), /very large/u)
 })
 
-test('new content that nobody signed yet is signed where it stands, and nothing is written a second time', async () => {
+test('new content that is there and signed already is not written a second time', async () => {
   await using project = await open()
   const { before, after } = await project.kernel.revise('knowledge', 'kiwi', BETTER)
-  await writeFile(join(project.root, FILE), BETTER)
   const replacement = { content: BETTER, sha256: after.sha256, baseSha256: before.sha256 }
   await project.kernel.replace('knowledge', 'kiwi', replacement)
   const { ino } = await stat(join(project.root, FILE))
   await project.kernel.replace('knowledge', 'kiwi', replacement)
   assert.equal((await stat(join(project.root, FILE))).ino, ino)
+})
+
+test('new content that somebody else put there is not signed', async () => {
+  await using project = await open()
+  const { before, after } = await project.kernel.revise('knowledge', 'kiwi', BETTER)
+  await writeFile(join(project.root, FILE), BETTER)
+  const replacement = { content: BETTER, sha256: after.sha256, baseSha256: before.sha256 }
+  await assert.rejects(project.kernel.replace('knowledge', 'kiwi', replacement), withCode('ITEM_CHANGED'))
+  assert.equal(await read(project), BETTER)
 })
 
 test('other content than what was shown is refused', async () => {

@@ -9,8 +9,7 @@ import { hookProblems } from '../hooks/hook-directives.ts'
 import type { HarnessServices } from '../services.ts'
 import type { Change } from './changes.ts'
 import { changeTitle } from './change-title.ts'
-import { itemFacts } from './item-facts.ts'
-import { unifiedDiff } from './unified-diff.ts'
+import { changeView } from './change-view.ts'
 import { hiddenInNewLines } from './visible-lines.ts'
 
 /** Other content for an item, and the thread that is to be retried with it. */
@@ -52,15 +51,13 @@ export async function readyChange(
   const { before, after } = revision
   const { file } = before.item
   if (before.trusted && before.text === after.text) throw refused(proposed, [`it is what ${file} holds already`])
-  const base = before.trusted ? before.text : null
+  const view = await changeView(services, revision, { isWhole: !before.trusted })
   const problems = [...itemProblems(after.item), ...(await threadProblems(services, context, after.item))]
-  const hidden = hiddenInNewLines(base ?? '', after.text)
+  const hidden = hiddenInNewLines(before.trusted ? before.text : '', after.text)
   if (hidden !== null) problems.push(`line ${hidden.line} has the character ${hidden.code}, which a reader does not see`)
-  const diff = unifiedDiff(file, base, after.text)
-  if (diff.split('\n').some((line) => line.startsWith('…')))
+  if (view.diff.split('\n').some((line) => line.startsWith('…')))
     problems.push('the difference is too long to be read: change less of it')
   if (problems.length > 0) throw refused(proposed, problems)
-  const facts = itemFacts(before.trusted ? before.item : null, after.item, await services.vocabulary())
   const retry = await retryOf(services, context, proposed)
   const subject = {
     action: 'write',
@@ -74,8 +71,7 @@ export async function readyChange(
     ...retry,
     // Last is what is read: the permissions, and the difference that the whole content comes to.
     content: after.text,
-    diff,
-    ...facts,
+    ...view,
   }
   return { title: changeTitle(subject), subject }
 }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import { carryOutChange } from '../../../../src/harness/safety/approvals/carry-out.ts'
 import type { JsonObject } from '../../../../src/json.ts'
 import type { Conversation } from '../../../../src/scripted-model/conversation.ts'
 import type { ApprovalRow } from '../../../../src/threads/approvals/approval.ts'
@@ -157,23 +158,55 @@ test('a file that changed meanwhile is not overwritten, and the question stays o
   assert.equal(shop.threads.get(shop.asking).status, 'waiting')
 })
 
-test('after a process that died before it wrote the answer, a second yes signs what is there and retries once', async (t) => {
+test('after a process that wrote, signed and retried, and died before it could say so, a second yes does nothing twice', async (t) => {
   const shop = await open(t)
-  // As if it had stopped between the writing of the content and its signature.
-  writeFileSync(join(shop.projectPath, FILE), BETTER)
   const first = await carriedOut(shop)
+  const before = file(shop)
   const facts = factsOf(await answer(shop, 'approve_once'))
-  assert.equal(facts['retried_thread_id'], first['retried_thread_id'])
-  await shop.kernel.require('directive', 'notes')
+  assert.deepEqual(facts, first)
+  assert.equal(file(shop), before)
+  assert.equal(shop.threads.list({ directive_id: 'notes' }).length, 2)
+})
+
+test('after a process that died between the file and the retry, a second yes retries once', async (t) => {
+  const shop = await open(t)
+  const { sha256, base_sha256: baseSha256 } = shop.question.subject
+  assert.ok(typeof sha256 === 'string' && typeof baseSha256 === 'string')
+  await shop.kernel.replace('directive', 'notes', { content: BETTER, sha256, baseSha256 })
+  assert.equal(factsOf(await answer(shop, 'approve_once'))['signed'], true)
   assert.equal(shop.threads.list({ directive_id: 'notes' }).length, 2)
 })
 
 /** What a process did that stopped before it could write the answer. */
-async function carriedOut({ services, question, projectPath }: Place): Promise<JsonObject> {
-  const { carryOutChange } = await import('../../../../src/harness/safety/approvals/carry-out.ts')
+function carriedOut({ services, question, projectPath }: Place, change: JsonObject = {}): Promise<JsonObject> {
   const context = { projectPath, __idempotency_key: `approval/${question.approval_id}` }
-  return carryOutChange(services, context, question.subject)
+  return carryOutChange(services, context, { ...question.subject, ...change })
 }
+
+test('the new content, put there by somebody else and not signed, is not signed by a yes', async (t) => {
+  const shop = await open(t)
+  writeFileSync(join(shop.projectPath, FILE), BETTER)
+  assert.equal((await failsToAnswer(shop, 'approve_once')).code, 'ITEM_CHANGED')
+  assert.equal(file(shop), BETTER)
+})
+
+// Guard: `assertShown` in write-change.ts.
+test('threat row 54: a question that shows other lines or permissions than it would write is not carried out', async (t) => {
+  const shop = await open(t)
+  const before = file(shop)
+  const greedy = limited('notes', `${TOOLS}<write resource="filesystem" path="**"/>`)
+  const { after } = await shop.kernel.revise('directive', 'notes', greedy)
+  const told = { content: greedy, sha256: after.sha256 }
+  await assert.rejects(carriedOut(shop, told), { code: 'ITEM_CHANGED' })
+  await assert.rejects(carriedOut(shop, { permissions: { added: [], removed: [] } }), { code: 'ITEM_CHANGED' })
+  assert.equal(file(shop), before)
+})
+
+test('a file whose signature was taken away meanwhile counts as changed', async (t) => {
+  const shop = await open(t)
+  writeFileSync(join(shop.projectPath, FILE), NOTES)
+  assert.equal((await failsToAnswer(shop, 'approve_once')).code, 'ITEM_CHANGED')
+})
 
 test('a retry that fails is told, and the change stands', async (t) => {
   const inputs = '<inputs><input name="topic" type="string" required="true">What about.</input></inputs>'
