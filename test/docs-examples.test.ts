@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { JsonObject } from '../src/json.ts'
 import { parseItem } from '../src/kernel/items/item-file.ts'
@@ -11,12 +10,9 @@ import { startScriptedModel } from '../src/scripted-model/server.ts'
 import { BIN } from './cli/kiwi-process.ts'
 import { createScriptedProject, type ScriptedProject } from './cli/scripted-project.ts'
 import { directiveExamples, findingsOf } from './directive-examples.ts'
+import { fences, read } from './docs/document.ts'
+import { runProgram } from './docs/program-examples.ts'
 import { valueOf } from './kernel/expressions/expressions.ts'
-
-const ENTRY_POINTS: Readonly<Record<string, URL>> = {
-  'kiwi-mcp': new URL('../src/index.ts', import.meta.url),
-  'kiwi-mcp/base-harness': new URL('../src/harness/base/base-harness.ts', import.meta.url),
-}
 
 let project: ScriptedProject
 
@@ -24,26 +20,6 @@ before(async () => {
   project = await createScriptedProject()
 })
 after(() => project.close())
-
-function read(document: string): string {
-  return readFileSync(fileURLToPath(new URL(`../${document}`, import.meta.url)), 'utf8')
-}
-
-/** The code of a document's fences of one language, in order; `mark` is longer where a fence holds fences. */
-function fences(document: string, language: string, mark = '```'): readonly string[] {
-  return Array.from(read(document).matchAll(new RegExp(`^${mark}${language}\\n([^]*?)^${mark}$`, 'gmu')), ([, code = '']) => code)
-}
-
-/** Runs an example as a program in the scripted project, with the package's names leading to the sources. */
-async function runExample(code: string, env: Readonly<Record<string, string>>): Promise<string> {
-  const path = join(project.path, 'example.mts')
-  writeFileSync(
-    path,
-    code.replace(/from '(kiwi-mcp[^']*)'/u, (_, name: string) => `from '${ENTRY_POINTS[name]?.href}'`),
-  )
-  const options = { cwd: project.path, env: { PATH: process.env['PATH'], ...project.options.env, ...env }, timeout: 60_000 }
-  return (await promisify(execFile)(process.execPath, [path], options)).stdout
-}
 
 test('the harness that docs/library.md shows runs as it stands', async (t) => {
   const model = await startScriptedModel({
@@ -54,12 +30,12 @@ test('the harness that docs/library.md shows runs as it stands', async (t) => {
   })
   t.after(() => model.close())
   const [harness = ''] = fences('docs/library.md', 'ts')
-  assert.match(await runExample(harness, { ANTHROPIC_BASE_URL: model.anthropicBaseUrl }), /^done Six\. \{/u)
+  assert.match(await runProgram(harness, project, { ANTHROPIC_BASE_URL: model.anthropicBaseUrl }), /^done Six\. \{/u)
 })
 
 test('the program that docs/library.md shows spawns a thread and gets its result', async () => {
   const program = fences('docs/library.md', 'ts')[1] ?? ''
-  assert.match(await runExample(program, {}), /^completed done \{\s*text: 'Scripted answer/u)
+  assert.match(await runProgram(program, project), /^completed done \{\s*text: 'Scripted answer/u)
 })
 
 test('the harness of one’s own that docs/library.md shows is signed, spawned and answers as the commands behind it say', async (t) => {
