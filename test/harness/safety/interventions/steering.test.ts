@@ -123,7 +123,7 @@ test('a transcript is read in pages, by type, and with what calls were given', a
     shown.map(({ type }) => type),
     ['tool_call', 'tool_result', 'tool_call', 'tool_result', 'tool_call', 'tool_result'],
   )
-  assert.deepEqual((shown[2]?.['arguments'] as JsonObject)['parameters'], { path: 'a.txt', offset_line: 2 })
+  assert.match(JSON.stringify(shown[2]?.['arguments']), /"parameters":\{"path":"a.txt","offset_line":2\}/)
   assert.equal(shown[1]?.['arguments'], undefined)
   const last = await read({ last_n: 2, types: ['tool_result', 'turn_end'] })
   const types = (last['events'] as JsonObject[]).map(({ type }) => type)
@@ -232,7 +232,7 @@ test('a supervisor that asks for it is woken when its child waits for a person, 
   assert.deepEqual([parent.end_reason, parent.turn], ['done', 5], JSON.stringify(parent.result))
   const woken = JSON.parse(shop.results(id)[1] ?? '{}') as { threads: JsonObject[]; note: string }
   assert.deepEqual([woken.threads[0]?.['status'], woken.threads[0]?.['wait_reason']], ['waiting', 'escalated'])
-  assert.ok((woken.threads[0]?.['allowed_actions'] as string[]).includes('resume'))
+  assert.match(JSON.stringify(woken.threads[0]?.['allowed_actions']), /"resume"/)
   assert.match(woken.note, /only when somebody acts/)
   const ended = JSON.parse(shop.results(id)[3] ?? '{}') as { settled: boolean; threads: JsonObject[] }
   assert.deepEqual(
