@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ExecutionContext } from '../../kernel/chain/primitive.ts'
 import type { MetaToolResult } from '../../kernel/contract.ts'
 import type { ApprovalRow } from '../../threads/approvals/approval.ts'
+import { needsPerson } from '../../threads/status.ts'
 import type { McpProject } from '../contract.ts'
 import type { FormAnswer } from './question-form.ts'
 
@@ -13,40 +14,41 @@ export interface AnswerPlace {
   readonly signal: AbortSignal
 }
 
-const ANSWER_TIMEOUT_MS = 40_000
+/** With what follows, less than a call may take. */
+const ANSWER_TIMEOUT_MS = 35_000
 const TAKE_UP_MS = 5_000
 const POLL_MS = 50
 
 /** Answers by the tool that every operator answers by, so that what holds for it holds here. */
 export async function answerQuestion(
-  { open, projectPath, origin, signal }: AnswerPlace,
+  place: AnswerPlace,
   { approval_id, thread_id }: ApprovalRow,
   { decision, reason, amounts }: FormAnswer,
 ): Promise<MetaToolResult> {
-  const before = lastStatus(open, thread_id)
+  const { open, projectPath, origin, signal } = place
   const parameters = { approval_id, decision, ...(reason === '' ? {} : { reason }), ...amounts }
   const answered = await open.kernel.execute(
     { item_type: 'tool', item_id: 'answer_approval', parameters },
     { projectPath, __caller: origin, signal: AbortSignal.any([signal, AbortSignal.timeout(ANSWER_TIMEOUT_MS)]) },
   )
-  if (answered.success) await takenUp(open, thread_id, { before, signal })
+  await takenUp(place, thread_id)
   return answered
 }
 
-/** A thread waits until its host has seen the answer; whoever looked before that would be told that it still needs somebody. */
-async function takenUp(
-  { threads }: McpProject,
+/**
+ * A thread whose last question is closed still waits until its host has seen that; whoever looked before would be told that it needs
+ * somebody. Resolves when it has gone on, asks again, or after a few seconds, and no later than `withinMs`.
+ */
+export async function takenUp(
+  { open: { threads }, signal }: AnswerPlace,
   threadId: string,
-  { before, signal }: { readonly before: number; readonly signal: AbortSignal },
+  withinMs = TAKE_UP_MS,
 ): Promise<void> {
-  const deadline = performance.now() + TAKE_UP_MS
-  const waitsForMore = (): boolean => threads.approvals.list({ thread_id: threadId, status: 'pending', limit: 1 }).length > 0
+  const deadline = performance.now() + Math.min(TAKE_UP_MS, withinMs)
   while (performance.now() < deadline && !signal.aborted) {
-    if (lastStatus({ threads }, threadId) !== before || waitsForMore()) return
+    const { status, wait_reason: reason } = threads.get(threadId)
+    if (status !== 'waiting' || !needsPerson(status, reason)) return
+    if (threads.approvals.list({ thread_id: threadId, status: 'pending', limit: 1 }).length > 0) return
     await delay(POLL_MS)
   }
-}
-
-function lastStatus({ threads }: Pick<McpProject, 'threads'>, threadId: string): number {
-  return threads.events(threadId, { type: 'status', last: 1 })[0]?.seq ?? 0
 }

@@ -11,7 +11,7 @@ import type { JsonObject } from '../../json.ts'
 import { KiwiError } from '../../kernel/errors.ts'
 import type { ApprovalRow } from '../../threads/approvals/approval.ts'
 import type { ToolCall, ToolCalls, ToolOutcome } from '../call-tool.ts'
-import { type AnswerPlace, answerQuestion } from './answer-question.ts'
+import { type AnswerPlace, answerQuestion, takenUp } from './answer-question.ts'
 import type { Dialog } from './dialog.ts'
 import { formAnswer, questionForm } from './question-form.ts'
 import { shownQuestions } from './shown-questions.ts'
@@ -46,19 +46,27 @@ export async function waitInDialog(asking: AskingWait, dialog: Dialog): Promise<
     return open.find(({ approval_id: id }) => id === dialog.current()?.approvalId)
   }
   for (;;) {
-    const outcome = await runLooking(asking, { timeoutMs: left(), signals: [], look: () => void look() })
+    const outcome = await runLooking(asking, {
+      timeoutMs: left(),
+      signals: [],
+      look: () => void look(),
+      state: () => dialog.current()?.approvalId,
+    })
     const shown = look()
     const current = dialog.current()
     if (shown === undefined || current === null || !outcome.result.success || left() === 0 || context.mcpReq.signal.aborted)
       return withAsked(asking, outcome, asked)
     const error = await Promise.race([current.closed, pause(left(), asking.call.signals)])
     if (asked.has(current.approvalId)) asked.set(current.approvalId, error)
+    await takenUp(asking.place, shown.thread_id, left())
   }
 }
 
 /** In the newer era: the call is answered with the question, and comes again with what the user said. */
 export async function waitInRounds(asking: AskingWait): Promise<ToolOutcome | InputRequiredResult> {
   const { wait, context } = asking
+  const until = performance.now() + wait.timeoutMs
+  const left = (): number => Math.max(0, until - performance.now())
   const asked = new Map(askedBefore(context).map((id) => [id, null as string | null]))
   for (const row of questionsOf(asking)) {
     if (!asked.has(row.approval_id)) continue
@@ -67,12 +75,16 @@ export async function waitInRounds(asking: AskingWait): Promise<ToolOutcome | In
     const answered = await answerQuestion(asking.place, row, answer)
     if (!answered.success) asked.set(row.approval_id, answered.error.message)
   }
+  for (const id of asked.keys()) {
+    // Also one that was closed by time, or by somebody else.
+    const row = rowOrNull(asking.place, id)
+    if (row !== null) await takenUp(asking.place, row.thread_id, left())
+  }
   const next = (): ApprovalRow | undefined =>
     asked.size >= MAX_ROUNDS ? undefined : questionsOf(asking).find(({ approval_id: id }) => !asked.has(id))
-  const until = performance.now() + wait.timeoutMs
   for (;;) {
     const opened = new AbortController()
-    const timeoutMs = next() === undefined ? Math.max(0, until - performance.now()) : 0
+    const timeoutMs = next() === undefined ? left() : 0
     const look = (): void => {
       if (next() !== undefined) opened.abort()
     }
@@ -101,22 +113,23 @@ function roundOf(row: ApprovalRow, asked: readonly string[]): InputRequiredResul
 interface LookingRun {
   readonly timeoutMs: number
   readonly signals: readonly AbortSignal[]
-  /** Called whenever the registry was written to. */
+  /** Called whenever the registry was written to, or `state` is another. */
   readonly look: () => void
+  readonly state?: () => string | undefined
 }
 
 async function runLooking({ wait, call, calls, place }: AskingWait, run: LookingRun): Promise<ToolOutcome> {
   const { threads } = place.open
-  let version: string | null = null
+  let seen: string | null = null
   const timer = setInterval(() => {
     try {
-      const now = threads.version()
-      if (now === version) return
-      version = now
+      const now = JSON.stringify([threads.version(), run.state?.()])
+      if (now === seen) return
+      seen = now
       run.look()
     } catch {
       // A registry that cannot be read now may be so at the next look; the call itself says what is wrong.
-      version = null
+      seen = null
     }
   }, LOOK_EVERY_MS)
   try {

@@ -1,7 +1,7 @@
 import type { ElicitRequestFormParams } from '@modelcontextprotocol/server'
 import type { Json, JsonObject } from '../../json.ts'
 import type { ApprovalDecision, ApprovalKind, ApprovalRow } from '../../threads/approvals/approval.ts'
-import { cutText, visibleLine, visibleText } from './visible-text.ts'
+import { type CutText, cutText, visibleLine, visibleText } from './visible-text.ts'
 
 /** What somebody said to a question; ready for `answer_approval`. */
 export interface FormAnswer {
@@ -13,9 +13,9 @@ export interface FormAnswer {
 
 const TITLE_CHARACTERS = 1_000
 const FACT_CHARACTERS = 4_000
+const ALL_FACTS_CHARACTERS = 8_000
 const DIFF_CHARACTERS = 16_000
 const REASON_CHARACTERS = 2_000
-const MAX_FACTS = 20
 
 /**
  * The form that puts a question to the user: what exactly, and what follows from each answer. All that comes from a model stands quoted,
@@ -139,15 +139,28 @@ function quotedParts({ kind, title, subject }: ApprovalRow): { readonly lines: r
   const facts = Object.entries(subject).filter(
     ([name, value]) => value !== null && !UNQUOTED.has(name) && !(kind === 'change' && name === 'content') && !isEmpty(value),
   )
-  const parts = [
+  const parts: readonly CutText[] = [
     cutText(visibleLine(title), TITLE_CHARACTERS),
-    ...facts.slice(0, MAX_FACTS).map(([name, value]) => cutText(factText(name, value), FACT_CHARACTERS)),
+    ...factTexts(facts),
     ...(diff === null ? [] : [cutText(visibleText(diff), DIFF_CHARACTERS)]),
   ]
   return {
     lines: parts.flatMap(({ text }) => text.replace(/\n$/, '').split('\n')).map((line) => `| ${line}`),
-    isCut: facts.length > MAX_FACTS || parts.some(({ isCut }) => isCut),
+    isCut: parts.some(({ isCut }) => isCut),
   }
+}
+
+/** As many as fit. */
+function factTexts(facts: readonly (readonly [string, Json])[]): readonly CutText[] {
+  let left = ALL_FACTS_CHARACTERS
+  const texts: CutText[] = []
+  for (const [name, value] of facts) {
+    if (left <= 0) return [...texts, { text: `(${facts.length - texts.length} more facts)`, isCut: true }]
+    const shown = cutText(factText(name, value), Math.min(left, FACT_CHARACTERS))
+    left -= shown.text.length
+    texts.push(shown)
+  }
+  return texts
 }
 
 function factText(name: string, value: Json): string {

@@ -14,8 +14,13 @@ export function visibleLine(text: string): string {
   return visibleText(text).replaceAll(/\s+/gu, ' ').trim()
 }
 
+export interface CutText {
+  readonly text: string
+  readonly isCut: boolean
+}
+
 /** At most `maxCharacters` of a text that is visible already; what is cut off is counted in its place. */
-export function cutText(text: string, maxCharacters: number): { readonly text: string; readonly isCut: boolean } {
+export function cutText(text: string, maxCharacters: number): CutText {
   if (text.length <= maxCharacters) return { text, isCut: false }
   const kept = text.slice(0, maxCharacters).toWellFormed()
   return { text: `${kept}… (${text.length - maxCharacters} more characters)`, isCut: true }

@@ -113,6 +113,6 @@ export async function waited(client: Client, threadId: string, parameters: objec
   const answer = await execute(client, 'wait_thread', { thread_id: threadId, ...parameters })
   assert.notEqual(answer.isError, true, JSON.stringify(answer.structuredContent))
   // The shape of the tool's answer, with what the door adds to it.
-  const { result, asked = [] } = answer.structuredContent as unknown as { result: Omit<Waited, 'asked'>; asked?: Waited['asked'] }
+  const { result, asked = [] } = answer.structuredContent as { result: Omit<Waited, 'asked'>; asked?: Waited['asked'] }
   return { ...result, asked }
 }

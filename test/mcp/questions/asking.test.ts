@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { after, before, describe, test } from 'node:test'
 import type { Client, ElicitResult } from '@modelcontextprotocol/client'
+import { createMcpServing } from '../../../src/mcp/server.ts'
 import type { ThreadsClient } from '../../../src/threads/threads-client.ts'
 import { connect, eventually, serveProject, type Era, type ServedProject } from '../serving-fixture.ts'
 import {
@@ -123,6 +124,28 @@ for (const era of ['legacy', 'modern'] as const satisfies readonly Era[])
       assert.equal(forms.length, 1)
     })
 
+    test('is asked one question after the other, the oldest first', async () => {
+      const [first, second] = [await asking(`page first_${era}`), await asking(`boss page second_${era}`, 'boss')]
+      let [open, most] = [0, 0]
+      const forms = showForms(client, async () => {
+        open += 1
+        most = Math.max(most, open)
+        await new Promise((resolve) => setImmediate(resolve))
+        open -= 1
+        return approve()
+      })
+      const answer = await waited(client, second.threadId, { thread_ids: [first.threadId] })
+      assert.deepEqual(
+        answer.threads.map(({ status }) => status),
+        ['completed', 'completed'],
+      )
+      assert.deepEqual(
+        forms.map(({ message }) => /Id: (?<id>\S+)/u.exec(message)?.groups?.['id']),
+        [first.question.approval_id, second.question.approval_id],
+      )
+      assert.equal(most, 1)
+    })
+
     test('sees what a hostile text hides, each line of it quoted', async () => {
       const { threadId } = await asking(`hostile page hostile_${era}`)
       const [form] = await (async () => {
@@ -175,6 +198,24 @@ test('a user who does not decide keeps no call from its answer, and what is said
   assert.equal((await next).threads[0]?.status, 'completed')
   assert.equal(forms.length, 1)
   await client.close()
+})
+
+test('a wait of no certain length is answered in time when nobody decides', async () => {
+  const { kiwi, project } = served
+  const serving = createMcpServing({
+    open: async (path) => ({ kernel: kiwi.kernel(path), threads: kiwi.threads(path), redact: (value) => value }),
+    projectPath: project.path,
+    version: '0.0.0',
+    deadlineMs: 2_000,
+  })
+  const client = await connect(serving, 'legacy', FORMS)
+  const { threadId, question } = await asking('page undecided')
+  const forms = showForms(client, () => new Promise(() => undefined))
+  const answer = await waited(client, threadId)
+  assert.deepEqual([answer.threads[0]?.status, answer.approvals?.[0]?.approval_id], ['waiting', question.approval_id])
+  assert.equal(forms.length, 1)
+  await client.close()
+  await serving.close()
 })
 
 test('two waits at once open one dialog', async () => {
