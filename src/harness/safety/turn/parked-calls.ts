@@ -1,3 +1,5 @@
+import type { Json } from '../../../json.ts'
+import { KiwiError } from '../../../kernel/errors.ts'
 import type { TurnContext } from '../../../threads/engine.ts'
 import { isTerminal, needsPerson } from '../../../threads/status.ts'
 import { runToolCalls } from '../../base/tool-calls.ts'
@@ -7,7 +9,6 @@ import { deliverAnswer, useAnswer } from '../approvals/deliver-answer.ts'
 import { ANSWER_GRACE_MS } from '../interruptions/question.ts'
 import { callerOf } from '../interventions/caller.ts'
 import { waitAnswer } from '../interventions/thread-view.ts'
-import type { HarnessServices } from '../services.ts'
 import { answerCommit } from '../tools/call-events.ts'
 import { parametersOf } from '../tools/tool-request.ts'
 import type { ToolRequests } from '../tools/tool-request.ts'
@@ -36,11 +37,10 @@ export async function deliverParked(input: ParkedInput): Promise<Interruption> {
   const { ctx, data } = input
   const { parked } = data
   if (parked.length === 0) return { kind: 'go_on', data }
-  const open = parked.filter((call) => isOpen(ctx, data, call))
+  const delivered = await deliverThreads(input, parked.filter(isOnThreads))
+  const answered = parked.flatMap((call) => (isOnThreads(call) || isUnanswered(ctx, data, call) ? [] : [call]))
+  const open = parked.filter((call) => (isOnThreads(call) ? !delivered.includes(call) : !answered.includes(call)))
   if (open.length === parked.length) return { kind: 'over', end: idle(nextAfter(data)) }
-  const ready = parked.filter((call) => !open.includes(call))
-  await deliverThreads(input.services, ctx, ready.filter(isOnThreads))
-  const answered = ready.flatMap((call) => (isOnThreads(call) ? [] : [call]))
   const outcomes = await deliverAnswers(input, answered)
   const again = outcomes.flatMap((outcome) => (outcome.parked === null ? [] : [outcome.parked]))
   const rest = answered.reduce<SafetyData>((left, call) => useAnswer(ctx, left, call), { ...data, parked: [...open, ...again] })
@@ -51,8 +51,12 @@ function isOnThreads(call: ParkedCall): call is ParkedOnThreads {
   return 'waitFor' in call
 }
 
-function isOpen(ctx: TurnContext, data: SafetyData, call: ParkedCall): boolean {
-  if (!isOnThreads(call)) return !Object.hasOwn(data.answers, call.approvalId) && ctx.now() < call.untilMs + ANSWER_GRACE_MS
+function isUnanswered(ctx: TurnContext, { answers }: SafetyData, { approvalId, untilMs }: ParkedOnAnswer): boolean {
+  return !Object.hasOwn(answers, approvalId) && ctx.now() < untilMs + ANSWER_GRACE_MS
+}
+
+/** By what the other threads do at this moment, which no replay finds again. */
+function isOpen(ctx: TurnContext, call: ParkedOnThreads): boolean {
   if (ctx.now() >= call.untilMs) return false
   const children = new Map(ctx.children().map((child) => [child.threadId, child]))
   const waitedFor = call.waitFor.flatMap((id) => children.get(id) ?? [])
@@ -65,18 +69,33 @@ function idle(end: TurnEnd): TurnEnd {
   return end.next.do === 'wait' ? { ...end, next: { ...end.next, idle: true } } : end
 }
 
-/** Every call that waited for threads, in one journaled step. */
-async function deliverThreads(services: HarnessServices, ctx: TurnContext, calls: readonly ParkedOnThreads[]): Promise<void> {
-  if (calls.length === 0) return
-  await ctx.step('deliver', { effect: 'pure', timeoutMs: DELIVER_TIMEOUT_MS }, async () => {
-    const { projectPath } = services.kernel
-    const caller = await callerOf(services, { projectPath, __thread_id: ctx.threadId, __auth: services.hostAuthority })
-    const commits = calls.map((call) => {
-      const answer = waitAnswer(services.threads, call.waitFor, caller)
-      return answerCommit(ctx, { id: call.callId, tool: call.tool }, JSON.stringify(answer), false)
+/**
+ * Gives those of the calls their results that are no longer waited for, and says which: in one journaled step, which holds what was seen, so
+ * that a replay delivers the same. A step that finds nothing leaves nothing.
+ */
+async function deliverThreads({ services, ctx }: Scene, calls: readonly ParkedOnThreads[]): Promise<readonly ParkedOnThreads[]> {
+  if (calls.length === 0) return []
+  let isNothingReady = false
+  try {
+    const outcome = await ctx.step<Json>('deliver', { effect: 'pure', timeoutMs: DELIVER_TIMEOUT_MS }, async () => {
+      const ready = calls.filter((call) => !isOpen(ctx, call))
+      isNothingReady = ready.length === 0
+      if (isNothingReady) throw new KiwiError('ABORTED', 'Nothing that the parked calls wait for has come.')
+      const { projectPath } = services.kernel
+      const caller = await callerOf(services, { projectPath, __thread_id: ctx.threadId, __auth: services.hostAuthority })
+      const commits = ready.map((call) => {
+        const answer = waitAnswer(services.threads, call.waitFor, caller)
+        return answerCommit(ctx, { id: call.callId, tool: call.tool }, JSON.stringify(answer), false)
+      })
+      return { value: ready.map((call) => calls.indexOf(call)), commit: joinedCommits(commits) }
     })
-    return { value: calls.length, commit: joinedCommits(commits) }
-  })
+    const places = outcome.kind === 'done' ? outcome.value : []
+    // An earlier version delivered all of them at once, and left their number.
+    return Array.isArray(places) ? calls.filter((_call, index) => places.includes(index)) : calls
+  } catch (error) {
+    if (isNothingReady && !ctx.signal.aborted) return []
+    throw error
+  }
 }
 
 /** As if they had been made now: in call order, some at a time. */
