@@ -10,10 +10,10 @@ const SIGNALS: ReadonlyMap<string, string> = new Map([
   ['guidance', 'asks whoever watches the thread for advice; the thread goes on meanwhile, and an answer arrives as a message'],
   [
     'stuck',
-    'says that no progress is being made; the event is recorded for whoever watches the thread, and the help topic "stuck" is returned',
+    'says that no progress is being made: a hook of the directive looks at it, or somebody is asked; the thread waits, and goes on with their answer, or without one when their time is over',
   ],
-  ['escalate', 'parks the thread in the status waiting until a person answers with `kiwi resume`'],
-  ['checkpoint', 'records a note on how far the work has come; nothing stops'],
+  ['escalate', 'asks a person; the thread waits for the answer, and goes on without one when their time is over'],
+  ['checkpoint', 'marks this point in the log under a name, so that another thread can be made to go on from here; nothing stops'],
 ])
 
 /** Explains a topic, or what a help signal would do on a thread. */
