@@ -46,9 +46,9 @@ for (const era of ['legacy', 'modern'] as const) {
       const { prompts } = await client.listPrompts()
       assert.deepEqual(
         prompts.map(({ name }) => name),
-        ['city_walk', 'hello_kiwi', 'repository_report', 'run_directive'],
+        ['anneal_directive', 'city_walk', 'hello_kiwi', 'repository_report', 'run_directive'],
       )
-      assert.deepEqual(prompts[0]?.arguments, [
+      assert.deepEqual(prompts.find(({ name }) => name === 'city_walk')?.arguments, [
         { name: 'city', description: 'Where to walk', required: true },
         { name: 'miles', description: 'How far (integer, default 3)', required: false },
       ])

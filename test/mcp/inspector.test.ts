@@ -107,7 +107,9 @@ for (const [transport, target] of Object.entries({ stdio: overStdio, HTTP: overH
 
       test('reads a thread as a resource', async () => {
         const { resources } = await ask('--method', 'resources/list')
-        const uri = (resources as { uri: string }[]).map((resource) => resource.uri).find((one) => !one.endsWith('/transcript'))
+        const uri = (resources as { uri: string }[])
+          .map((resource) => resource.uri)
+          .find((one) => one.startsWith('thread://') && !one.endsWith('/transcript'))
         const { contents } = await ask('--method', 'resources/read', '--uri', String(uri))
         assert.match(JSON.stringify(contents), /hello_kiwi/u)
       })

@@ -55,7 +55,9 @@ test('the shipped capability modules are found in their folder', async () => {
     'registry.read system',
     'registry.write system',
     'spawn.thread system',
+    'thread.approve',
     'thread.orchestrate',
+    'tool.approved id id system',
     'tool.execute id id',
     'tool.modify',
   ])
