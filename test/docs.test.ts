@@ -37,6 +37,19 @@ test('docs/errors.md names every end reason, and no other', () => {
   assert.deepEqual(documented('docs/errors.md', /^[a-z_]+$/).toSorted(), unionMembers('src/threads/engine.ts', 'EndReason'))
 })
 
+test('docs/threads.md explains every type of event that threads log, and no other', () => {
+  const written = globSync('src/{threads,harness}/**/*.ts', { cwd: ROOT }).flatMap((path) =>
+    Array.from(read(path).matchAll(/\btype: (`[^`]+`|[^,\n]+),\s*payload\b/g), ([, type = '']) => type),
+  )
+  const types = written.flatMap((type) =>
+    type.startsWith('`approval_') ? ['approval_expired', 'approval_cancelled'] : (type.match(/[a-z_]+(?=')/g) ?? []),
+  )
+  assert.ok(types.length > 30)
+  const [, table = ''] = /^## Events\n([^]*?)^## /mu.exec(read('docs/threads.md')) ?? []
+  const rows = Array.from(table.matchAll(/^\| (`[^|]+`) \|/gm), ([, cell = '']) => cell.match(/[a-z_]+/g) ?? [])
+  assert.deepEqual([...new Set(rows.flat())].toSorted(), [...new Set(types)].toSorted())
+})
+
 test('docs/phases.md has a row for each capability from 8.1 to 8.13', () => {
   const rows = Array.from(read('docs/phases.md').matchAll(/^## (8\.\d+) /gm), ([, phase]) => phase)
   assert.deepEqual(
@@ -46,7 +59,13 @@ test('docs/phases.md has a row for each capability from 8.1 to 8.13', () => {
 })
 
 test('every relative link of the documents leads to a file', () => {
-  const documents = ['README.md', 'CHANGELOG.md', 'bench/README.md', 'examples/README.md', ...globSync('docs/*.md', { cwd: ROOT })]
+  const documents = [
+    'README.md',
+    'CHANGELOG.md',
+    'bench/README.md',
+    'examples/README.md',
+    ...globSync('docs/*.md', { cwd: ROOT }),
+  ]
   const links = documents.flatMap((document) =>
     Array.from(read(document).matchAll(/\]\((?!https?:|#)([^)#]+)/g), ([, target = '']) => ({ document, target })),
   )
