@@ -137,11 +137,13 @@ function spend(data: SafetyData, { spending }: ModelStepOutcome, turns: number):
 async function outOfMoney(scene: Scene, refusal: Extract<ModelStepOutcome, { kind: 'unaffordable' }>): Promise<TurnEnd> {
   const { ctx, data } = scene
   const { limits } = scene.prepared
+  // The step is still the next one, and its hooks were asked.
+  const waiting: SafetyData = { ...data, stepCleared: true }
   // Others draw on the same account, and most of what they have reserved comes back when their calls are settled.
   if (data.outbid < MAX_OUTBID_TURNS && (refusal.again || refusal.bindingThreadId !== ctx.threadId)) {
     const untilMs = ctx.now() + OUTBID_WAIT_MS * 2 ** data.outbid
     return {
-      data: { ...data, outbid: data.outbid + 1 },
+      data: { ...waiting, outbid: data.outbid + 1 },
       next: refusal.again ? { do: 'turn' } : { do: 'wait', reason: 'timer', untilMs, idle: true },
     }
   }
@@ -150,7 +152,7 @@ async function outOfMoney(scene: Scene, refusal: Extract<ModelStepOutcome, { kin
   const facts = { limit: 'max_cost_usd', binding_thread_id: refusal.bindingThreadId, available_usd: left }
   const end: Settled = { kind: 'end', endReason: 'cost_exceeded', failure: { message, ...facts } }
   const event: ThreadEvent = { name: 'on_limit', code: 'max_cost_usd', detail: { message, ...facts } }
-  const fresh = { ...scene, data: { ...data, outbid: 0 } }
+  const fresh = { ...scene, data: { ...waiting, outbid: 0 } }
   if (limits.on_exceeded !== 'escalate') return endOf(await interrupt(fresh, event, end))
   ctx.record({ events: [{ type: 'status', payload: { limit_reached: 'max_cost_usd', action: 'escalate', ...facts, message } }] })
   const question = budgetQuestion(message, { ...facts, ask: amountFor('max_cost_usd', limits.max_cost_usd ?? 0) })

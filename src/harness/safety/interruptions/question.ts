@@ -11,8 +11,10 @@ export const ANSWER_GRACE_MS = 1_000
 /** Opens a question and lets the thread wait for its answer, which is a no when its time is over. */
 export function ask(scene: Scene, { question, refused }: Extract<Consequence, { kind: 'ask' }>): Interruption {
   const { ctx, services } = scene
-  const approvalId = approvalIdOf(ctx, question.kind)
-  const untilMs = ctx.now() + services.approvalTimeoutMs(ctx.threadId)
+  // A turn that only asked is not counted, so the next one may ask the same under the same number.
+  const approvalId = approvalIdOf(ctx, question.kind, String(ctx.now()))
+  // From now, and not from the beginning of the turn, which may have taken long; no step comes after this one (S2).
+  const untilMs = Math.max(ctx.now(), Date.now()) + services.approvalTimeoutMs(ctx.threadId)
   const { kind, title, subject } = question
   ctx.record({ approvals: [{ do: 'request', approval: { approvalId, kind, title, subject, expiresAtMs: untilMs } }] })
   const data = { ...scene.data, pending: { kind: 'question', approvalId, question, refused, untilMs } } as const

@@ -72,11 +72,15 @@ function unansweredBy(state: ThreadState, signal: Signal): readonly Answer[] {
   )
 }
 
-/** The question that has lost its object: who resumes a thread, or raises the limit that it lacks, has answered without it. */
+/**
+ * The question that has lost its object: who resumes a thread, or raises the limit that it lacks, has answered without it. One that was
+ * answered before stays, and its answer with it.
+ */
 function withdrawnBy(state: ThreadState, signal: Signal): string | null {
-  const { pending } = dataOf(state)
+  const { pending, answers } = dataOf(state)
   // A resume that ends a pause leaves the wait below it as it is.
   if (pending?.kind !== 'question' || (signal.kind === 'resume' && state.paused)) return null
+  if (Object.hasOwn(answers, pending.approvalId)) return null
   return signal.kind === 'resume' || pending.question.kind === 'budget' ? pending.approvalId : null
 }
 

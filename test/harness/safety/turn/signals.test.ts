@@ -59,3 +59,14 @@ test('the time of a pause does not count against the duration', () => {
   const paused = receive(later, { id: '1', kind: 'pause', body: {} }).state
   assert.equal(elapsedSeconds(tick(dataOf(paused).clock, 900_000)), 5)
 })
+
+test('a question that was answered stays with its answer when the thread is resumed before it has read it', () => {
+  const question = { kind: 'loop', wait: 'loop_detected', title: 'Go on?', subject: {} } as const
+  const refused = { kind: 'end', endReason: 'cancelled', failure: { message: 'It loops.' } } as const
+  const pending = { kind: 'question', approvalId: 'loop_1', question, refused, untilMs: 1 } as const
+  const asked = withData(freshState(), { pending })
+  const denied = receive(asked, { id: '1', kind: 'approval', body: { approval_id: 'loop_1', decision: 'deny', reason: 'Stop.' } })
+  const resumed = receive(denied.state, { id: '2', kind: 'resume', body: {} })
+  assert.deepEqual([dataOf(resumed.state).pending, dataOf(resumed.state).answers['loop_1']?.decision], [pending, 'deny'])
+  assert.equal(dataOf(receive(asked, { id: '2', kind: 'resume', body: {} }).state).pending, null)
+})
