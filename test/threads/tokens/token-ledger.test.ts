@@ -10,6 +10,7 @@ import { systemClock } from '../../../src/threads/clock.ts'
 import { openStore, type Store } from '../../../src/threads/store/open-store.ts'
 import type { ThreadsClient } from '../../../src/threads/threads-client.ts'
 import { createTokenLedger } from '../../../src/threads/tokens/token-ledger.ts'
+import { makeOld } from '../store/old-registry.ts'
 import { atEnd, request, signal, tempFolder } from '../fixture.ts'
 
 const KEY: RunKeyRow = { keyId: 'k1', publicKey: 'public', certifiedBy: 'install', certificate: 'signed', createdAtMs: 1 }
@@ -151,11 +152,20 @@ test('threat row 43: with a cancel of the parent every thread below is cancelled
   )
 })
 
+const CHAIN_COLUMNS = ['max_live', 'chain_id', 'continues_thread_id', 'continues_how', 'continued_by', 'on_parent_end']
+
+/** Takes away what version 3 added. */
+const TO_VERSION_2 = [
+  'DROP TABLE approvals',
+  'DROP INDEX threads_by_chain',
+  ...CHAIN_COLUMNS.map((name) => `ALTER TABLE threads DROP COLUMN ${name}`),
+].join(';')
+
 test('a registry of version 1 gets the tables of tokens and keeps its threads', async (t) => {
   const { path, store } = await opened(t)
   await store.close()
   const old = new DatabaseSync(path)
-  old.exec('DROP TABLE tokens; DROP TABLE token_keys; PRAGMA user_version=1')
+  old.exec(`${TO_VERSION_2}; DROP TABLE tokens; DROP TABLE token_keys; PRAGMA user_version=1`)
   old.close()
   const again = openStore({ path })
   atEnd(t, () => again.close())
@@ -164,16 +174,21 @@ test('a registry of version 1 gets the tables of tokens and keeps its threads', 
   threads.tokens.add(row())
   assert.equal(threads.get('one').directive_id, 'work')
   assert.equal(threads.tokens.standing('one'), 'live')
-  assert.equal(again.statement('PRAGMA user_version').get()?.['user_version'], 2)
+  assert.equal(again.statement('PRAGMA user_version').get()?.['user_version'], 3)
 })
 
 test('a registry that was upgraded has the same tables as a new one', async (t) => {
   const { path, store } = await opened(t)
-  const tables = (from: Store): unknown => from.statement('SELECT type, name, sql FROM sqlite_schema ORDER BY name').all()
+  // The text of a table remembers how it came about.
+  const tables = (from: Store): unknown =>
+    from
+      .statement('SELECT type, name, sql FROM sqlite_schema ORDER BY name')
+      .all()
+      .map(({ sql, ...entry }) => ({ ...entry, sql: String(sql).replaceAll(/\s+/g, '') }))
   const fresh = tables(store)
   await store.close()
   const old = new DatabaseSync(path)
-  old.exec('DROP TABLE tokens; DROP TABLE token_keys; PRAGMA user_version=1')
+  old.exec(`${TO_VERSION_2}; DROP TABLE tokens; DROP TABLE token_keys; PRAGMA user_version=1`)
   old.close()
   const again = openStore({ path })
   atEnd(t, () => again.close())
@@ -183,9 +198,10 @@ test('a registry that was upgraded has the same tables as a new one', async (t) 
 test('an upgrade that fails half way leaves the registry of version 1 as it was', async (t) => {
   const { path, store } = await opened(t)
   await store.close()
+  makeOld(path, 1)
   const old = new DatabaseSync(path)
   // `token_keys` can be made, `tokens` cannot.
-  old.exec('DROP TABLE tokens; DROP TABLE token_keys; CREATE TABLE tokens (n); PRAGMA user_version=1')
+  old.exec('CREATE TABLE tokens (n)')
   old.close()
   assert.throws(() => openStore({ path }), /already exists/)
   const after = new DatabaseSync(path)
