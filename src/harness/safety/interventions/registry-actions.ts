@@ -8,6 +8,7 @@ import { spawnThread } from '../spawning/spawning.ts'
 import { allowedActions, assertAllowed } from './allowed-actions.ts'
 import type { Action } from './allowed-actions.ts'
 import { accessibleThread, callingThread, isDescendant } from './thread-access.ts'
+import { OWN_EVENT_TYPES } from './own-event-types.ts'
 import { intervene } from './thread-control.ts'
 import type { Intervention, SignalReceipt } from './thread-control.ts'
 import { threadTree } from './thread-tree.ts'
@@ -46,32 +47,6 @@ interface Caller {
   readonly services: HarnessServices
   readonly context: ExecutionContext
 }
-
-/** Event types that say what really happened; nobody but the engine and the harness writes them. */
-const OWN_EVENT_TYPES: ReadonlySet<string> = new Set([
-  'turn_start',
-  'user_message',
-  'assistant_message',
-  'tool_call',
-  'tool_result',
-  'cost_update',
-  'turn_end',
-  'injected_message',
-  'loop_detected',
-  'context_warning',
-  'stream_error',
-  'sink_loss',
-  'status',
-  'error',
-  'completed',
-  'reservation_settled',
-  'intervention',
-  'checkpoint',
-  'permission_denied',
-  'hook_started',
-  'hook_finished',
-  'hook_failed',
-])
 
 /** The most that one look into the registry gives, and what it gives when nobody says how much. */
 const MAX_ROWS = 1_000

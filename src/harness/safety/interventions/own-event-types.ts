@@ -1,0 +1,35 @@
+/**
+ * Types of the events that say what really happened; nobody but the engine and the harness writes them. Whoever reads a log by these types
+ * may rely on it: a tool that logs for a thread is refused them.
+ */
+export const OWN_EVENT_TYPES: ReadonlySet<string> = new Set([
+  'approval_cancelled',
+  'approval_expired',
+  'approval_requested',
+  'assistant_message',
+  'check_failed',
+  'check_passed',
+  'checkpoint',
+  'completed',
+  'context_warning',
+  'cost_update',
+  'error',
+  'handoff',
+  'hook_failed',
+  'hook_finished',
+  'hook_started',
+  'injected_message',
+  'intervention',
+  'loop_detected',
+  'permission_denied',
+  'reservation_settled',
+  'secret_blocked',
+  'sink_loss',
+  'status',
+  'stream_error',
+  'tool_call',
+  'tool_result',
+  'turn_end',
+  'turn_start',
+  'user_message',
+])
