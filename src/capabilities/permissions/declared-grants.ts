@@ -14,6 +14,7 @@ export const ORCHESTRATION_TOOLS: readonly string[] = [
   'thread_directive',
   'wait_thread',
   'read_transcript',
+  'why_thread',
   'inject_message',
   'pause_thread',
   'resume_thread',
