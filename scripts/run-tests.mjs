@@ -13,7 +13,7 @@ import { spec } from 'node:test/reporters'
 /** Two files at once: the default of one per core minus one is a single file on a small machine. */
 const CONCURRENCY = 2
 const TEST_TIMEOUT_MS = 120_000
-const TOTAL_TIMEOUT_MS = 15 * 60_000
+const TOTAL_TIMEOUT_MS = 20 * 60_000
 
 /** Warnings that may appear, each with the reason. */
 const ALLOWED_WARNINGS = []
