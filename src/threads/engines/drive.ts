@@ -163,9 +163,10 @@ async function leftBehind(running: Promise<TurnOutcome>, signal: AbortSignal, gr
 
 /** Looks whether somebody wants the thread cancelled, and stops the running step accordingly. */
 export function noticeCancel(journal: Journal, live: LiveThread): void {
-  const cancel = pendingSignals(journal.store, live.id).findLast(({ signal }) => signal.kind === 'cancel')
-  if (cancel === undefined) return
-  live.cancelMode = cancelModeOf(cancel.signal)
+  const cancels = pendingSignals(journal.store, live.id).filter(({ signal }) => signal.kind === 'cancel')
+  if (cancels.length === 0) return
+  // The most urgent counts, in whatever order they came.
+  live.cancelMode = cancels.some(({ signal }) => cancelModeOf(signal) === 'now') ? 'now' : 'graceful'
   if (live.cancelMode === 'now') live.controller.abort(new KiwiError('ABORTED', `Thread ${live.id} is being cancelled.`))
 }
 

@@ -1,10 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import { KiwiError, toEnvelope } from '../../kernel/errors.ts'
 import type { Json } from '../../json.ts'
 import type { Clock } from '../clock.ts'
 import type { Engine, Runner, ThreadStart } from '../engine.ts'
 import { createLedger } from '../ledger/ledger.ts'
 import type { LiveBus } from '../live-bus.ts'
-import { insertSignal, pendingSignals, statusInRegistry } from '../signals/signals.ts'
+import { insertSignal, isPending, pendingSignals, statusInRegistry } from '../signals/signals.ts'
 import { isTerminal } from '../status.ts'
 import { integerOrNull } from '../store/columns.ts'
 import type { Store } from '../store/open-store.ts'
@@ -127,18 +128,23 @@ export function createSqliteEngine(options: SqliteEngineOptions): Engine {
   }
 
   function onTimer(threadId: string): void {
-    const row = store
-      .statement("SELECT turn, wait_until_ms FROM threads WHERE thread_id = ? AND status = 'waiting'")
-      .get(threadId)
-    if (closing || row === undefined) return
-    // With its time: a thread can wait several times in one turn.
-    const timer = { id: `timer:${String(row['turn'])}:${String(row['wait_until_ms'])}`, kind: 'timer', body: {} } as const
+    if (closing) return
     store
-      .commit(() => insertSignal(store, threadId, timer, clock.now()))
+      .commit(() => fireTimer(threadId))
       .then(
         () => notify(threadId),
         (error: unknown) => options.onProblem(threadId, error),
       )
+  }
+
+  /** Each has an id of its own: one that came too early, because a clock was set back, must not keep the next from coming. */
+  function fireTimer(threadId: string): void {
+    const nowMs = clock.now()
+    const due = store
+      .statement("SELECT 1 AS due FROM threads WHERE thread_id = ? AND status = 'waiting' AND wait_until_ms <= ?")
+      .get(threadId, nowMs)
+    if (due === undefined || isPending(store, threadId, 'timer')) return
+    insertSignal(store, threadId, { id: `timer:${randomUUID()}`, kind: 'timer', body: {} }, nowMs)
   }
 
   async function takeUpThread(threadId: string): Promise<boolean> {

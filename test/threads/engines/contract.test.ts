@@ -191,6 +191,23 @@ for (const kind of ENGINES) {
     await assert.rejects(client.signal('a', signal('cancel', {}, 'again')), { code: 'ILLEGAL_TRANSITION' })
   })
 
+  test(title('of two cancels that come together the more urgent one counts'), async (t) => {
+    const begun = Promise.withResolvers<void>()
+    const script = runner(async (context, state) => {
+      await context.step('model', { effect: 'idempotent', timeoutMs: 60_000 }, ({ signal: stop }) => {
+        begun.resolve()
+        return new Promise((_, reject) => stop.addEventListener('abort', () => reject(stop.reason)))
+      })
+      return [state, DONE]
+    })
+    const { client, until } = bench(t, script, { kind })
+    await client.spawn(request('a'))
+    await begun.promise
+    const modes = ['now', 'graceful']
+    await Promise.all(modes.map((mode) => client.signal('a', signal('cancel', { mode }, mode))))
+    assert.equal((await until('a', 'cancelled')).end_reason, 'cancelled')
+  })
+
   test(title('a graceful cancel lets the running step end and begins no other'), async (t) => {
     const begun = Promise.withResolvers<void>()
     const gate = Promise.withResolvers<void>()
@@ -272,6 +289,27 @@ for (const kind of ENGINES) {
     await client.spawn(request('a'))
     const row = await until('a', 'completed')
     assert.deepEqual([row.turn, kinds], [2, ['timer']])
+  })
+
+  test(title('a wait whose timer came too early, because the clock was set back, ends by the next one'), async (t) => {
+    let [backMs, endMs, timers] = [0, 0, 0]
+    const script = runner(
+      async (context, state) => {
+        if (endMs === 0) endMs = context.now() + 30
+        return [state, context.now() < endMs ? { do: 'wait', reason: 'timer', untilMs: endMs, idle: true } : DONE]
+      },
+      {
+        receive: (state) => {
+          timers += 1
+          backMs = 200
+          return { state }
+        },
+      },
+    )
+    const { client, until } = bench(t, script, { kind, clock: { now: () => Date.now() - backMs } })
+    await client.spawn(request('a'))
+    await until('a', 'completed')
+    assert.equal(timers, 2)
   })
 
   test(title('pausing a thread that waits keeps the wait below the pause'), async (t) => {
