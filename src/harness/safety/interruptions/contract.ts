@@ -13,9 +13,15 @@ export interface ThreadEvent {
   readonly detail: JsonObject
 }
 
-/** An event that hooks were not asked about yet, because the thread began to wait for another of the same turn. */
+/** An event and what follows it when no hook says otherwise. */
 export interface Unheard {
   readonly event: ThreadEvent
+  readonly consequence: Consequence
+}
+
+/** Something that a turn has brought about. Hooks are asked about it where it is an event. */
+export interface Happening {
+  readonly event: ThreadEvent | null
   readonly consequence: Consequence
 }
 

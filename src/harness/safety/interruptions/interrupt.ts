@@ -2,7 +2,7 @@ import { startHook } from '../hooks/start-hook.ts'
 import type { HookOutcome } from '../hooks/start-hook.ts'
 import type { Interruption, Scene } from '../turn/scene.ts'
 import { endWith, tell } from '../turn/turn-draft.ts'
-import type { Consequence, Settled, ThreadEvent } from './contract.ts'
+import type { Consequence, Happening, Settled, ThreadEvent } from './contract.ts'
 import { ask } from './question.ts'
 
 /**
@@ -16,6 +16,11 @@ export async function interrupt(scene: Scene, event: ThreadEvent, consequence: C
   // Most threads have none, and come here in every turn.
   if (scene.prepared.hooks === undefined) return follow(scene, consequence)
   return afterHook(scene, await startHook(scene, event, consequence))
+}
+
+/** `interrupt` for something that may be no event. */
+export async function hear(scene: Scene, { event, consequence }: Happening): Promise<Interruption> {
+  return event === null ? follow(scene, consequence) : interrupt(scene, event, consequence)
 }
 
 /** Waits for the hook that was started, or goes on as it was decided. */

@@ -4,7 +4,7 @@ import { note } from '../turn/messages.ts'
 import type { Interruption, Scene } from '../turn/scene.ts'
 import { waitFor } from '../turn/turn-draft.ts'
 import type { Answer, Pending, Settled } from './contract.ts'
-import { afterHook, interrupt, settle } from './interrupt.ts'
+import { afterHook, hear, settle } from './interrupt.ts'
 import { ANSWER_GRACE_MS } from './question.ts'
 
 const NOTE_TIMEOUT_MS = 60_000
@@ -19,7 +19,7 @@ export async function resolvePending(scene: Scene): Promise<Interruption> {
 async function askOn(scene: Scene): Promise<Interruption> {
   const [next, ...unheard] = scene.data.unheard
   if (next === undefined) return { kind: 'go_on', data: scene.data }
-  const asked = await interrupt({ ...scene, data: { ...scene.data, unheard } }, next.event, next.consequence)
+  const asked = await hear({ ...scene, data: { ...scene.data, unheard } }, next)
   return asked.kind === 'over' ? asked : askOn({ ...scene, data: asked.data })
 }
 

@@ -1,5 +1,5 @@
-import type { Consequence, ThreadEvent } from '../interruptions/contract.ts'
-import { follow, interrupt } from '../interruptions/interrupt.ts'
+import type { Consequence, Happening } from '../interruptions/contract.ts'
+import { hear } from '../interruptions/interrupt.ts'
 import { ANSWER_GRACE_MS } from '../interruptions/question.ts'
 import { exceededToolCalls } from '../limits/budget.ts'
 import type { Exceeded } from '../limits/budget.ts'
@@ -14,12 +14,6 @@ import { judgeLimits, tell, waitFor } from './turn-draft.ts'
 /** Turns in a row of which every call was denied before the thread ends: it does not find what it may do. */
 const MAX_DENIED_TURNS = 5
 
-/** Something that the calls of a turn have brought about. Hooks are asked about it where it is an event. */
-interface Happening {
-  readonly event: ThreadEvent | null
-  readonly consequence: Consequence
-}
-
 /** What a turn comes to whose tool calls have run: the next one, a wait for other threads or for somebody, or the end. */
 export async function concludeCalls(input: AnswerInput, given: SafetyData, outcomes: readonly CallOutcome[]): Promise<TurnEnd> {
   const { services, ctx, prepared, answer } = input
@@ -27,7 +21,7 @@ export async function concludeCalls(input: AnswerInput, given: SafetyData, outco
   if (answer.incomplete !== null) tell(ctx, `${answer.incomplete.message} Send again what is missing.`)
   const scene: Scene = { services, ctx, prepared, data: given }
   const judged = judgeCalls(scene, outcomes)
-  const heard = await hear({ ...scene, data: judged.data }, judged.happenings)
+  const heard = await hearAll({ ...scene, data: judged.data }, judged.happenings)
   return heard.kind === 'over' ? heard.end : nextAfter(heard.data)
 }
 
@@ -44,7 +38,7 @@ export async function concludeDelivered(scene: Scene, outcomes: readonly CallOut
       ? before.denied
       : 0
   const looped = foldLoops({ ...before, ...(denied === undefined ? {} : { denied }) }, outcomes)
-  const heard = await hear({ ...scene, data: looped.data }, [
+  const heard = await hearAll({ ...scene, data: looped.data }, [
     ...(isDenied && (denied ?? 0) >= MAX_DENIED_TURNS ? [nothingLeft()] : []),
     ...(looped.found === null ? [] : [loopHappening(ctx, looped.found)]),
     ...outcomes.flatMap(failureHappening),
@@ -54,11 +48,10 @@ export async function concludeDelivered(scene: Scene, outcomes: readonly CallOut
 }
 
 /** Gives hooks and persons their say, the gravest first. */
-async function hear(given: Scene, happenings: readonly Happening[]): Promise<Interruption> {
+async function hearAll(given: Scene, happenings: readonly Happening[]): Promise<Interruption> {
   let { data } = given
-  for (const [index, { event, consequence }] of happenings.entries()) {
-    const scene: Scene = { ...given, data }
-    const interruption = event === null ? follow(scene, consequence) : await interrupt(scene, event, consequence)
+  for (const [index, happening] of happenings.entries()) {
+    const interruption = await hear({ ...given, data }, happening)
     if (interruption.kind === 'over')
       return { kind: 'over', end: withUnheard(interruption.end, given.prepared, happenings.slice(index + 1)) }
     data = interruption.data
@@ -66,11 +59,11 @@ async function hear(given: Scene, happenings: readonly Happening[]): Promise<Int
   return { kind: 'go_on', data }
 }
 
-/** A hook that has its say about one event must not keep another, such as a denial, from its own. */
+/** A hook or a person that is asked about one thing must not keep another, such as a denial, from being heard. */
 function withUnheard(end: TurnEnd, { hooks }: Prepared, others: readonly Happening[]): TurnEnd {
-  if (hooks === undefined || end.next.do !== 'wait') return end
-  const unheard = others.flatMap(({ event, consequence }) => (event === null ? [] : [{ event, consequence }]))
-  return { ...end, data: { ...end.data, unheard: [...end.data.unheard, ...unheard] } }
+  if (end.next.do !== 'wait') return end
+  const unheard = others.filter(({ event, consequence }) => consequence.kind === 'ask' || (hooks !== undefined && event !== null))
+  return unheard.length === 0 ? end : { ...end, data: { ...end.data, unheard: [...end.data.unheard, ...unheard] } }
 }
 
 /** Another turn, or the wait for what the open calls wait for. The time that somebody takes for an answer does not count. */

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../../json.ts'
 import type { CostLimits, DirectiveHook, SuccessCheck } from '../../../kernel/items/item.ts'
 import type { ThreadState } from '../../../threads/engine.ts'
-import type { Answer, Pending, Unheard } from '../interruptions/contract.ts'
+import type { Answer, Happening, Pending } from '../interruptions/contract.ts'
 import type { CallTrace } from '../limits/loops.ts'
 import type { ModelTarget } from '../services.ts'
 
@@ -92,8 +92,8 @@ export interface SafetyData {
   readonly cancelled: boolean
   /** What the thread waits for before its next model call, besides parked calls. */
   readonly pending: Pending | null
-  /** What else happened when it began to wait, or while it did. */
-  readonly unheard: readonly Unheard[]
+  /** What else happened when it began to wait, or while it did: hooks and people hear of one thing after the other. */
+  readonly unheard: readonly Happening[]
   /** Answers that have come and were not read yet, by the id of the question. */
   readonly answers: Readonly<Record<string, Answer>>
   /** Tools that somebody approved for this thread, by id, each with the end of that in UTC milliseconds. */

@@ -85,3 +85,24 @@ test('a question whose time passes below a pause is a no after the resume', asyn
   await shop.call('resume_thread', { thread_id: id })
   assert.equal((await shop.until(id, 'error', 'completed')).end_reason, 'max_turns')
 })
+
+test('two things of one turn that need somebody are asked one after the other', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: { work: directive('work') },
+    files: FILES,
+    scenario: ({ turn }) => {
+      if (turn > 3) return says('Done.')
+      const { tool_calls: calls = [] } = READS.reply
+      return turn < 3 ? READS : { reply: { tool_calls: [...calls, ...(helps('Which one?').reply.tool_calls ?? [])] } }
+    },
+  })
+  const id = await shop.spawn('work')
+  for (const kind of ['loop', 'escalation']) {
+    await until(() => open(shop, id).length > 0)
+    const [asked] = open(shop, id)
+    assert.equal(asked?.kind, kind)
+    await shop.call('answer_approval', { approval_id: asked?.approval_id ?? '', decision: 'approve_once' })
+    await until(() => open(shop, id).every(({ approval_id: one }) => one !== asked?.approval_id))
+  }
+  assert.equal((await shop.until(id, 'completed', 'error')).end_reason, 'done')
+})
