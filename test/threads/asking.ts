@@ -18,7 +18,7 @@ export function setClock(nowMs = Date.UTC(2026, 0, 1)): SetClock {
   return clock
 }
 
-export function question(approvalId: string, change: Partial<NewApproval> = {}): NewApproval {
+function question(approvalId: string, change: Partial<NewApproval> = {}): NewApproval {
   return {
     approvalId,
     kind: 'tool',

@@ -48,5 +48,5 @@ export function checkEvent(report: CheckReport): NewEvent {
 
 /** As events and the end of the thread tell it. */
 export function factsOf({ name, type, what, finding }: CheckReport): JsonObject {
-  return { check: name, type, what, detail: finding }
+  return { check: name, kind: type, what, detail: finding }
 }

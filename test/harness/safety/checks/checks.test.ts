@@ -153,7 +153,7 @@ test('the round of repair is over after ten turns, answer or not', async (t) => 
   assert.deepEqual([row.end_reason, shop.model.requests().length], ['check_failed', 13], JSON.stringify(row.result))
   const { message, checks } = row.result as JsonObject
   assert.match(message as string, /no answer within 10 turns/)
-  assert.deepEqual(checks, [{ check: 'check-1', type: 'file', what: 'report.md', detail: 'it does not exist' }])
+  assert.deepEqual(checks, [{ check: 'check-1', kind: 'file', what: 'report.md', detail: 'it does not exist' }])
 })
 
 test('a repair stays within the limits of the thread', async (t) => {
