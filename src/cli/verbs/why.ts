@@ -62,6 +62,28 @@ function whyText(threads: ThreadsClient, explained: Explanation, width: number):
       ),
     ),
     ...block(
+      'hooks',
+      explained.hooks.map(({ ts, directive, thread_id: id, event, code, answer, message }) =>
+        line(
+          [`${ts.slice(11, 19)}  ${directive ?? 'none'}`, id ?? '', `${event} (${code})`, answer ?? 'still asked', message ?? '']
+            .filter((part) => part !== '')
+            .join('  '),
+        ),
+      ),
+    ),
+    ...block(
+      'failed checks',
+      explained.checks.map((facts) => line(factsText(facts))),
+    ),
+    ...block(
+      'interventions',
+      explained.interventions.map((facts) => line(factsText(facts))),
+    ),
+    ...block(
+      'handing on',
+      explained.handoffs.map((facts) => line(factsText(facts))),
+    ),
+    ...block(
       'children that did not complete',
       explained.children.map((child) => line(places([child]))),
     ),
@@ -86,6 +108,13 @@ function denialText(denial: JsonObject): string {
   const { ts, tool, suggestion } = denial
   const advice = typeof suggestion === 'string' ? `. ${suggestion}` : ''
   return `${typeof ts === 'string' ? ts.slice(11, 19) : ''}  ${typeof tool === 'string' ? tool : ''} lacked ${missingOf(denial)}${advice}`
+}
+
+/** The time and the facts of an event whose type the title of its block says. */
+function factsText({ seq: _seq, ts, ...facts }: JsonObject): string {
+  const shown = Object.entries(facts).filter(([name, value]) => value !== null && name !== 'signal_id')
+  const texts = shown.map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
+  return `${typeof ts === 'string' ? ts.slice(11, 19) : ''}  ${texts.join(' ')}`
 }
 
 function round(value: number): string {
