@@ -10,8 +10,8 @@ import { ITEM_ID, PARAMETER_NAME } from './names.ts'
 import { suggestName } from './nearest-name.ts'
 
 const MAX_HOOKS = 32
-/** What a hook can read. Entries of another name are null whenever it is asked. */
-const SCOPE: ReadonlyMap<string, readonly string[]> = new Map([
+/** What a hook can read, each root with its entries. Entries of another name are null whenever it is asked. */
+export const HOOK_SCOPE: ReadonlyMap<string, readonly string[]> = new Map([
   ['event', ['name', 'code', 'detail']],
   ['directive', ['name', 'inputs']],
   [
@@ -97,10 +97,10 @@ function readWhen(when: XmlTag, reader: DirectiveReader): Expression | null {
 function checkPaths(tag: XmlTag, paths: readonly PathUse[], reader: DirectiveReader): void {
   for (const { segments, offset } of paths) {
     const [root = '', entry] = segments
-    const entries = SCOPE.get(root)
+    const entries = HOOK_SCOPE.get(root)
     if (entries === undefined) {
       const reason = `\`${segments.join('.').slice(0, 60)}\` is nothing that a hook can read`
-      reader.problem(inText(tag, offset), reason, suggestName(root, [...SCOPE.keys()]))
+      reader.problem(inText(tag, offset), reason, suggestName(root, [...HOOK_SCOPE.keys()]))
     } else if (entry !== undefined && !entries.includes(entry)) {
       const reason = `\`${root}\` has no \`${entry.slice(0, 60)}\`, so this is always null`
       reader.warn(inText(tag, offset), reason, suggestName(entry, entries))
