@@ -1,8 +1,9 @@
 import type { TreeNode } from '../harness/safety/interventions/thread-tree.ts'
+import { isTerminal } from '../threads/status.ts'
 import { dollars, table } from './format.ts'
 import { statusOf } from './thread-text.ts'
 
-/** Trees of threads as one table: each thread with its status, turns, cost, the cost of all below it, and the budget that is left. */
+/** Trees of threads as one table: each thread with its status, turns, cost, the cost with all below it, and the budget that is left. */
 export function treeTable(trees: readonly TreeNode[]): string {
   const rows = trees.flatMap((tree) => rowsOf(tree, { own: '', below: '' }, ''))
   return table(['THREAD', 'STATUS', 'TURN', 'COST', 'IN ALL', 'LEFT', 'DIRECTIVE'], rows)
@@ -27,7 +28,8 @@ function rowsOf(node: TreeNode, { own, below }: Indent, mark: string): readonly 
     String(node.turn),
     dollars(node.cost_nano),
     dollars(node.subtree_cost_nano),
-    left === null ? '-' : dollars(left),
+    // What an ended thread left has gone back to the account above it.
+    left === null || isTerminal(node.status) ? '-' : dollars(left),
     node.directive_id,
   ]
   const parts = [

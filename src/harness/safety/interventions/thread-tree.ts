@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../../json.ts'
+import { isTerminal } from '../../../threads/status.ts'
 import type { ThreadRow, ThreadsClient } from '../../../threads/threads-client.ts'
 
 /** A thread with everything below it. Money is nano-dollars. */
@@ -69,7 +70,7 @@ export function cancelReach(tree: TreeNode): { readonly reached: number; readonl
   const detached: string[] = []
   let reached = 0
   const visit = (node: TreeNode, isTop: boolean): void => {
-    const hasEnded = ENDED.has(node.status)
+    const hasEnded = isTerminal(node.status)
     if (node.detached && !isTop) {
       if (!hasEnded) detached.push(node.thread_id)
       return
@@ -81,5 +82,3 @@ export function cancelReach(tree: TreeNode): { readonly reached: number; readonl
   visit(tree, true)
   return { reached, detached }
 }
-
-const ENDED: ReadonlySet<string> = new Set(['completed', 'error', 'cancelled'] satisfies ThreadRow['status'][])
