@@ -26,9 +26,9 @@ export function questionLines(rows: readonly ApprovalRow[]): readonly string[] {
   return ['', 'questions', ...rows.map(({ approval_id: id, title }) => `  ${id}  ${clip(visibleText(title), TITLE_WIDTH)}`)]
 }
 
-/** Everything about one question. Whoever says yes must have seen it all, so nothing is cut or left out. */
+/** Everything about one question. Whoever says yes must have seen it all, so nothing is cut, and nothing left out that is not in the diff. */
 export function questionText(row: ApprovalRow, nowMs: number): string {
-  const { answer, subject } = row
+  const { answer } = row
   const by =
     answer === null ? null : answer.by.kind === 'operator' ? `operator (${answer.by.door})` : `thread ${answer.by.thread_id}`
   const head = fields([
@@ -49,7 +49,13 @@ export function questionText(row: ApprovalRow, nowMs: number): string {
     ['reason', answer === null || answer.reason === '' ? null : visibleText(answer.reason)],
   ])
   const facts = answer === null ? [] : subjectBlocks(answer.facts)
-  return [head, ...subjectBlocks(subject), ...facts, ...howTo(row)].join('\n\n')
+  return [head, ...subjectBlocks(toRead(row)), ...facts, ...howTo(row)].join('\n\n')
+}
+
+/** The diff is what is read of a proposed file, and shows every line that is new to somebody; the file as a whole is in the JSON. */
+function toRead({ kind, subject }: ApprovalRow): JsonObject {
+  const { content: _content, ...rest } = subject
+  return kind === 'change' && typeof subject['diff'] === 'string' ? rest : subject
 }
 
 /** Short values in one block, then each longer one under its name. */
