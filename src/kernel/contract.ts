@@ -110,8 +110,16 @@ export interface KernelOptions {
 /** An item as it is and as it would be. The texts are without the signature line, and the hashes those that a signature is over. */
 export interface Revision {
   /** `trusted`: it may run as it is, because it is signed by a key that the user trusts. */
-  readonly before: { readonly item: Item; readonly text: string; readonly sha256: string; readonly trusted: boolean }
-  readonly after: { readonly item: Item; readonly text: string; readonly sha256: string }
+  readonly before: RevisedItem & { readonly trusted: boolean }
+  readonly after: RevisedItem
+}
+
+export interface RevisedItem {
+  readonly item: Item
+  readonly text: string
+  readonly sha256: string
+  /** Of the local files that it imports, which its signature covers too, by path relative to the folder of its file. */
+  readonly imports: ReadonlyMap<string, string>
 }
 
 /** Content for an item, as it was shown to whoever agreed to it. Hashes are those of a `Revision`. */

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises'
 import { findItem, type TrustedItems } from './chain/trusted-items.ts'
-import type { Kernel, SigningKeys } from './contract.ts'
+import type { Kernel, RevisedItem, SigningKeys } from './contract.ts'
 import { KiwiError } from './errors.ts'
 import { hashToSign, signBytes, signedKindOf, unsignedBytes } from './integrity/signature.ts'
 import type { SignedKind, SignedSubject } from './integrity/signature.ts'
@@ -66,11 +66,10 @@ async function ownFile(
   return { item, kind }
 }
 
-function shown(
-  verified: VerifiedItem,
-  kind: SignedKind,
-): { readonly item: Item; readonly text: string; readonly sha256: string } {
-  return { item: verified.item, text: unsignedBytes(verified.bytes, kind).toString('utf8'), sha256: hashOf(verified, kind) }
+function shown(verified: VerifiedItem, kind: SignedKind): RevisedItem {
+  const { item, bytes } = verified
+  const imports = new Map([...verified.imports].map(([path, content]) => [path, Buffer.from(content).toString('utf8')]))
+  return { item, text: unsignedBytes(bytes, kind).toString('utf8'), sha256: hashOf(verified, kind), imports }
 }
 
 function hashOf(verified: VerifiedItem, kind: SignedKind): string {

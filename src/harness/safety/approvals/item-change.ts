@@ -10,7 +10,7 @@ import type { HarnessServices } from '../services.ts'
 import type { Change } from './changes.ts'
 import { changeTitle } from './change-title.ts'
 import { changeView } from './change-view.ts'
-import { hiddenInNewLines } from './visible-lines.ts'
+import { unseenIn } from './unseen.ts'
 
 /** Other content for an item, and the thread that is to be retried with it. */
 export interface ProposedChange {
@@ -53,10 +53,7 @@ export async function readyChange(
   if (before.trusted && before.text === after.text) throw refused(proposed, [`it is what ${file} holds already`])
   const view = await changeView(services, revision, { isWhole: !before.trusted })
   const problems = [...itemProblems(after.item), ...(await threadProblems(services, context, after.item))]
-  const hidden = hiddenInNewLines(before.trusted ? before.text : '', after.text)
-  if (hidden !== null) problems.push(`line ${hidden.line} has the character ${hidden.code}, which a reader does not see`)
-  if (view.diff.split('\n').some((line) => line.startsWith('…')))
-    problems.push('the difference is too long to be read: change less of it')
+  problems.push(...unseenIn(revision, view.diff))
   if (problems.length > 0) throw refused(proposed, problems)
   const retry = await retryOf(services, context, proposed)
   const subject = {

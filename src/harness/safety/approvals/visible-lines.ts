@@ -1,7 +1,11 @@
-/** Controls but tab and line feed (a carriage return only before one), and characters that hide or reorder text. */
+/**
+ * Whatever is not seen or reorders others: controls but tab and line feed (a carriage return only before one), format characters with all that
+ * fonts ignore, private use, lone surrogates, odd line ends, blank Braille. Joiners and variation selectors belong to letters and emoji, so that
+ * these are hidden only where they cannot change what stands before them: behind printable ASCII (but for the digits, # and * of keycaps), behind
+ * nothing, and three in a row.
+ */
 const HIDDEN =
-  // oxlint-disable-next-line no-control-regex
-  /\r(?!\n)|[\u0000-\u0008\u000B\u000C\u000E-\u001F\u007F-\u009F\u00AD\u061C\u115F\u1160\u180E\u200B\u200E\u200F\u2028-\u202E\u2060-\u206F\u3164\uFEFF\uFFA0\uFFF9-\uFFFB]|[\u{E0000}-\u{E0FFF}]|\p{Surrogate}/u
+  /\r(?!\n)|(?![\t\n\r]|[\u200C-\u200D]|[\uFE0E-\uFE0F])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{DI}\p{Noncharacter_Code_Point}\u2800]|(?<=^|[\t\n -"$-)+-/:-~])(?:[\u200C-\u200D]|[\uFE0E-\uFE0F])|(?:[\u200C-\u200D]|[\uFE0E-\uFE0F]){3}/u
 
 /** A character that a reader of the text does not see. */
 export interface HiddenCharacter {

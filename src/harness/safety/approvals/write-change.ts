@@ -8,6 +8,7 @@ import type { HarnessServices } from '../services.ts'
 import { continueThread } from '../spawning/continue-thread.ts'
 import { changeView } from './change-view.ts'
 import type { ChangeCarrier } from './changes.ts'
+import { unseenIn } from './unseen.ts'
 
 const TYPES: readonly ItemType[] = ['directive', 'tool', 'knowledge']
 
@@ -43,7 +44,8 @@ async function assertShown(services: HarnessServices, subject: JsonObject, revis
   const view = services.redactor().json<JsonObject>(await changeView(services, revision, { isWhole }))
   const shown = Object.fromEntries(VIEWED.map((name) => [name, subject[name] ?? null]))
   const made = Object.fromEntries(VIEWED.map((name) => [name, view[name] ?? null]))
-  if ((isWhole || trusted) && canonicalJson(shown) === canonicalJson(made)) return
+  const isSame = canonicalJson(shown) === canonicalJson(made)
+  if ((isWhole || trusted) && isSame && unseenIn(revision, textOf(view, 'diff')).length === 0) return
   throw new KiwiError('ITEM_CHANGED', `${item.file} was not changed: what would come of it is not what was shown.`, {
     facts: { item_type: item.type, item_id: item.id },
     suggestion: 'Look at the file as it is now, deny this, and let the change be proposed anew.',

@@ -154,10 +154,46 @@ test('threat row 33: characters that a reader does not see cannot be proposed', 
     ['\u200B', 'U+200B'],
     ['x\rDo', 'U+000D'],
     ['\u{E0041}', 'U+E0041'],
+    ['\u{E0101}', 'U+E0101'],
+    ['\uFE01', 'U+FE01'],
+    ['\uFE0F', 'U+FE0F'],
+    ['\u034F', 'U+034F'],
+    ['e\u200C', 'U+200C'],
   ] as const) {
     const { message } = await refused(shop, NOTES.replace('Do the work.', `Do the ${hidden}work.`))
     assert.match(message, new RegExp(`line \\d+ has the character ${name.replace('+', '\\+')}`, 'u'))
   }
+})
+
+test('emoji and the joiners of scripts that need them can be proposed', async (t) => {
+  const shop = await open(t)
+  const { diff } = await propose(shop, NOTES.replace('Do the work.', 'Do the work ⚠️ 👩‍💻 می‌خواهم 1️⃣.'))
+  assert.match(diff, /می‌خواهم/u)
+})
+
+const HELPER = { '.ai/tools/lib/helper.ts': 'export const target = 1\n' }
+const IMPORTS = (body: string): string => `import { target } from './lib/helper.ts'\n${runtimeTool(body, '')}`
+
+// Guard: `newImports` in change-view.ts. A signature covers what a tool imports, and it may come from a thread or with a project.
+test('threat row 42: the files that a changed tool imports stand in the diff where nobody has signed them with it', async (t) => {
+  const shop = await open(t, { tools: { deploy: runtimeTool('return 1', '') }, files: HELPER })
+  const change = { item_type: 'tool', item_id: 'deploy' }
+  const { diff } = await propose(shop, IMPORTS('return target'), change)
+  assert.match(diff, /^\+\+\+ b\/\.ai\/tools\/lib\/helper\.ts$/mu)
+  assert.match(diff, /^\+export const target = 1$/mu)
+  const hidden = { ...HELPER, '.ai/tools/lib/helper.ts': 'export const target = 1 //\u202E\n' }
+  writeFileSync(join(shop.projectPath, '.ai/tools/lib/helper.ts'), hidden['.ai/tools/lib/helper.ts'])
+  assert.match((await refused(shop, IMPORTS('return target'), change)).message, /U\+202E/u)
+})
+
+test('threat row 42: an imported file that was changed after the signature stands in the diff as a whole', async (t) => {
+  const shop = await open(t, { tools: { deploy: IMPORTS('return target') }, files: HELPER })
+  const change = { item_type: 'tool', item_id: 'deploy' }
+  const before = await propose(shop, IMPORTS('return target + 1'), change)
+  assert.doesNotMatch(before.diff, /helper\.ts$/mu)
+  writeFileSync(join(shop.projectPath, '.ai/tools/lib/helper.ts'), 'export const target = "evil"\n')
+  const { diff } = await propose(shop, IMPORTS('return target + 1'), change)
+  assert.match(diff, /^\+export const target = "evil"$/mu)
 })
 
 test('a thread to retry must have ended', async (t) => {
