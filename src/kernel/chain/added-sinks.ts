@@ -1,6 +1,7 @@
 import type { AttachedSink } from '../../primitives/http-client/contract.ts'
 import type { JsonObject } from '../../json.ts'
 import type { Authorize } from '../contract.ts'
+import { KiwiError } from '../errors.ts'
 import { askForPart } from './call-permission.ts'
 import type { AddedDestination } from './primitive.ts'
 import { closeSinks, lostSink, makeSinks, sinkCalls, type SinkScope } from './sinks.ts'
@@ -43,8 +44,12 @@ async function makeOne(
 ): Promise<readonly AttachedSink[]> {
   const config: JsonObject = { stream: { destinations: [destination] } }
   const { context } = scope
-  for (const { item, requires, options } of await sinkCalls(items, config, () => false))
+  for (const { item, requires, approval, options } of await sinkCalls(items, config, () => false)) {
+    // With a reach of its own it was added by somebody who could not agree to it; the tool may have been marked since.
+    if (grant !== undefined && approval === 'required')
+      throw new KiwiError('APPROVAL_REQUIRED', `Somebody has to agree to each use of the sink "${item.id}".`)
     await askForPart(authorize, { item, requires, parameters: options }, { chain, chainRequires: requires, context })
+  }
   return await makeSinks(items, config, {
     ...scope,
     isFixed: () => false,

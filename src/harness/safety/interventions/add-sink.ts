@@ -42,6 +42,7 @@ export async function addSink(
   const destination = placed(add.destination, threadId)
   assertNoSecret(services, destination)
   const sink = await sinkOf(services, destination)
+  if (callingThread(context) !== null) assertUnasked(sink)
   const options = sinkOptions(destination)
   await assertOptions(sink, options)
   const wanted = await wantedOf(services, sink, { options, context })
@@ -102,6 +103,20 @@ function noSink(type: string): KiwiError {
   return new KiwiError('INVALID_REQUEST', `"${type.slice(0, 128)}" is no sink that can be added.`, {
     suggestion: 'Use file_sink, websocket_sink, null_sink, or a sink of the project.',
   })
+}
+
+/** A stream cannot wait for anybody: what somebody has to agree to is added by the one who would be asked. */
+function assertUnasked({ item, tool }: SinkTool): void {
+  if (tool.approval !== 'required') return
+  const missing = [`tool.approved ${JSON.stringify(item.id)}`]
+  throw new KiwiError(
+    'PERMISSION_DENIED',
+    `"${item.id}" may not be added by a thread: somebody has to agree to each use of it.`,
+    {
+      facts: { missing },
+      suggestion: 'Use another sink, or let a person add it with kiwi sink.',
+    },
+  )
 }
 
 async function assertOptions({ item, tool }: SinkTool, options: JsonObject): Promise<void> {

@@ -130,6 +130,37 @@ test('a thread adds a destination only where its own token reaches, and the sink
   }
 })
 
+const ASKED_SINK = runtimeTool('', "export const __approval__ = 'required'")
+  .replace("'runtime'", "'sink'")
+  .replace(
+    /export default[\s\S]*/,
+    'export default async () => ({ write: async () => undefined, close: async () => undefined })\n',
+  )
+
+// Guard: the look at `approval` in add-sink.ts.
+test('a thread adds no sink that somebody has to agree to', async (t) => {
+  const shop = await openWorkshop(t, {
+    tools: { guarded: ASKED_SINK },
+    directives: {
+      parent: limited('parent', `${SPAWNS}<execute resource="tool" id="guarded"/>`),
+      child: limited('child', ''),
+    },
+    scenario: ({ firstUserText, turn }) => {
+      if (firstUserText.includes('<directive name="child"')) return STALL
+      return turn === 1 ? executes(['thread_directive', { directive_name: 'child' }]) : STALL
+    },
+  })
+  const id = await shop.spawn('parent')
+  const context = await shop.asThread(id)
+  const child = await childOf(shop, id)
+  const add = async (as: Partial<typeof context>): Promise<string> =>
+    JSON.stringify(await shop.call('add_sink', { thread_id: child, destination: { type: 'guarded' } }, as))
+  assert.match(await add(context), /tool\.approved.*PERMISSION_DENIED/)
+  assert.match(await add({}), /"success":true/)
+  await shop.call('cancel_thread', { thread_id: id, mode: 'now' })
+  await shop.until(id, 'cancelled')
+})
+
 test('the sink that a thread added connects to nothing that the thread was not asked for', async (t) => {
   const shop = await openWorkshop(t, WORK)
   const received: string[] = []
