@@ -40,7 +40,7 @@ export interface RunnableCall {
   readonly effect: Effect
   /** Somebody must agree to it before it runs. */
   readonly approval: boolean
-  /** What it calls is part of the package. */
+  /** What answers is code of the package, and not what it has from a server, a program or a file. */
   readonly isShipped: boolean
   /** Repeating it is its purpose, so it is no loop. */
   readonly poll: boolean
@@ -177,11 +177,11 @@ async function natureOf(
     return { ...plain, effect: verb === 'sign' || request.destination === undefined ? 'pure' : 'idempotent', question }
   const definition = definitionOf(item)
   // What is not available does not run; the kernel's answer says why.
-  if (definition === null) return { ...plain, question }
+  if (definition === null) return { ...plain, isShipped: false, question }
   return {
     effect: definition.effect,
     approval: await needsApproval(kernel, definition),
-    isShipped: item.space === 'system',
+    isShipped: item.space === 'system' && definition.module,
     poll: definition.loop?.['poll'] === true,
     question,
   }
