@@ -38,6 +38,8 @@ export function writeSignal(context: SignalContext, threadId: string, sent: Sign
   if (addsMoney(signal)) addBudget(ledger, threadId, signal.body)
   if (signal.kind !== 'cancel') {
     logIntervention(store, threadId, signal, { nowMs })
+    // Who lets the thread go on has answered otherwise; an answer that came after it would be heard by nobody.
+    if (signal.kind === 'resume' && status === 'waiting') cancelApprovals(store, threadId, nowMs)
     return [threadId]
   }
   markCancel(store, threadId, signal)

@@ -201,3 +201,12 @@ test('approvals are listed newest first, by thread, by everything below a thread
   // @ts-expect-error: what a caller without types may send
   assert.throws(() => client.approvals.list({ status: 'open' }), { code: 'INVALID_REQUEST' })
 })
+
+test('a resume closes the questions of a waiting thread at once, so that no later answer is lost', async (t) => {
+  const all = await desk(t)
+  await put(all, 'a', 'q1')
+  await all.store.commit(() => all.store.statement("UPDATE threads SET status = 'waiting', wait_reason = 'escalated'").run())
+  await all.client.signal('a', signal('resume'))
+  assert.equal(all.client.approvals.get('q1').status, 'cancelled')
+  assert.equal((await refusal(all.client.approvals.answer('q1', answer()), 'APPROVAL_CLOSED'))['status'], 'cancelled')
+})
