@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Json } from '../../src/json.ts'
 import { createScriptedProject, type ScriptedProject } from './scripted-project.ts'
+import { spawnedThread, writeWalk } from './walking.ts'
 
 let project: ScriptedProject
 
@@ -33,14 +34,14 @@ before(async () => {
       },
     }
   })
-  await writeDirective('walks', '<max_turns>5000</max_turns><on_exceeded>stop</on_exceeded>')
-  await writeDirective('short', '<max_turns>2</max_turns><on_exceeded>stop</on_exceeded>')
-  await writeDirective('asks_first', '<max_turns>2</max_turns><on_exceeded>escalate</on_exceeded>')
-  await writeDirective(
-    'leads',
-    '<max_turns>9</max_turns><on_exceeded>stop</on_exceeded>',
-    '<orchestration enabled="true"></orchestration>',
-  )
+  await writeWalk(project, { name: 'walks', cost: '<max_turns>5000</max_turns><on_exceeded>stop</on_exceeded>' })
+  await writeWalk(project, { name: 'short', cost: '<max_turns>2</max_turns><on_exceeded>stop</on_exceeded>' })
+  await writeWalk(project, { name: 'asks_first', cost: '<max_turns>2</max_turns><on_exceeded>escalate</on_exceeded>' })
+  await writeWalk(project, {
+    name: 'leads',
+    cost: '<max_turns>9</max_turns><on_exceeded>stop</on_exceeded>',
+    permissions: '<orchestration enabled="true"></orchestration>',
+  })
 })
 after(() => project.close())
 
@@ -49,29 +50,6 @@ function executes(
   parameters: Readonly<Record<string, Json>>,
 ): { name: string; arguments: Readonly<Record<string, Json>> } {
   return { name: 'execute', arguments: { item_type: 'tool', item_id: id, parameters } }
-}
-
-async function writeDirective(name: string, cost: string, permissions = ''): Promise<void> {
-  const xml = `<directive name="${name}" version="1.0.0">
-  <metadata>
-    <description>Walk</description>
-    <category>test</category>
-    <model tier="fast"/>
-    <cost>${cost}</cost>
-    <permissions><execute resource="kiwi-mcp" action="execute"/><execute resource="tool" id="count_words"/>${permissions}</permissions>
-  </metadata>
-  <process><step name="walk">Walk.</step></process>
-</directive>`
-  mkdirSync(join(project.path, '.ai', 'directives', 'test'), { recursive: true })
-  writeFileSync(join(project.path, '.ai', 'directives', 'test', `${name}.md`), `# ${name}\n\n\`\`\`xml\n${xml}\n\`\`\`\n`)
-  const signed = await project.run('sign', 'directive', name)
-  assert.equal(signed.code, 0, signed.stderr)
-}
-
-async function spawned(directive: string): Promise<string> {
-  const { code, stdout, stderr } = await project.run('run', directive, '--detach')
-  assert.equal(code, 0, stderr)
-  return stdout.trim()
 }
 
 interface Shown {
@@ -115,7 +93,7 @@ async function interventions(id: string): Promise<readonly (readonly unknown[])[
 }
 
 test('every verb that does something to a thread logs who did it and why', async () => {
-  const id = await spawned('walks')
+  const id = await spawnedThread(project, 'walks')
   assert.equal((await project.run('pause', id, '--message', 'wait for it', '--reason', 'lunch')).code, 0)
   assert.equal((await project.run('wait', id, '--timeout', '60')).code, 5)
   assert.deepEqual((await show(id)).allowed_actions, ['read', 'inject', 'resume', 'cancel', 'raise_budget', 'add_sink', 'fork'])
@@ -175,7 +153,7 @@ test('a raised limit lets a thread go on that waits for just that', async () => 
 })
 
 test('a tree shows what is below a thread, and a cancel says what it reaches and what goes on', async () => {
-  const id = await spawned('leads')
+  const id = await spawnedThread(project, 'leads')
   await eventually(async () => (await show(id)).children.length === 2)
   const { children } = await show(id)
   const detached = children.find(({ on_parent_end: end }) => end === 'detach')?.thread_id ?? ''

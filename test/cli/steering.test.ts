@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { finished, startKiwi } from './kiwi-process.ts'
 import { createScriptedProject, type ScriptedProject } from './scripted-project.ts'
+import { spawnedThread, writeWalk } from './walking.ts'
 
 let project: ScriptedProject
 let lastRequest = ''
@@ -23,33 +22,10 @@ before(async () => {
     const call = { name: 'execute', arguments: { item_type: 'tool', item_id: 'count_words', parameters: { text } } }
     return { reply: { text: `walking, turn ${conversation.turn}`, tool_calls: [call], delay_ms: 20 } }
   })
-  await writeDirective('long_walk', '<max_turns>5000</max_turns><on_exceeded>stop</on_exceeded>')
-  await writeDirective('asks_first', '<max_turns>2</max_turns><on_exceeded>escalate</on_exceeded>')
+  await writeWalk(project, { name: 'long_walk', cost: '<max_turns>5000</max_turns><on_exceeded>stop</on_exceeded>' })
+  await writeWalk(project, { name: 'asks_first', cost: '<max_turns>2</max_turns><on_exceeded>escalate</on_exceeded>' })
 })
 after(() => project.close())
-
-async function writeDirective(name: string, cost: string): Promise<void> {
-  const xml = `<directive name="${name}" version="1.0.0">
-  <metadata>
-    <description>Walk</description>
-    <category>test</category>
-    <model tier="fast"/>
-    <cost>${cost}</cost>
-    <permissions><execute resource="kiwi-mcp" action="execute"/><execute resource="tool" id="count_words"/></permissions>
-  </metadata>
-  <process><step name="walk">Walk.</step></process>
-</directive>`
-  mkdirSync(join(project.path, '.ai', 'directives', 'test'), { recursive: true })
-  writeFileSync(join(project.path, '.ai', 'directives', 'test', `${name}.md`), `# ${name}\n\n\`\`\`xml\n${xml}\n\`\`\`\n`)
-  const signed = await project.run('sign', 'directive', name)
-  assert.equal(signed.code, 0, signed.stderr)
-}
-
-async function spawned(directive: string): Promise<string> {
-  const { code, stdout, stderr } = await project.run('run', directive, '--detach')
-  assert.equal(code, 0, stderr)
-  return stdout.trim()
-}
 
 async function rowOf(id: string): Promise<{ readonly status: string; readonly turn: number }> {
   return JSON.parse((await project.run('show', id, '-o', 'json')).stdout)
@@ -81,7 +57,7 @@ test('Ctrl-C detaches: exit 130, the way back is said, and the thread goes on', 
 })
 
 test('a thread is paused, told something, resumed and cancelled from the shell', async () => {
-  const id = await spawned('long_walk')
+  const id = await spawnedThread(project, 'long_walk')
   assert.equal((await project.run('pause', id, '--reason', 'lunch')).code, 0)
   assert.equal((await project.run('wait', id, '--timeout', '60')).code, 5)
   assert.equal((await rowOf(id)).status, 'paused')
@@ -94,7 +70,7 @@ test('a thread is paused, told something, resumed and cancelled from the shell',
 })
 
 test('wait gives up with exit 1 when its time is over, and the thread goes on', async () => {
-  const id = await spawned('long_walk')
+  const id = await spawnedThread(project, 'long_walk')
   const waited = await project.run('wait', id, '--timeout', '0.2')
   assert.equal(waited.code, 1)
   assert.match(waited.stderr, /still (running|spawning) after 0.2 s; it goes on/u)
