@@ -30,7 +30,7 @@ export function afterHook(scene: Scene, outcome: HookOutcome): Interruption {
 }
 
 /** What follows when no hook says otherwise. */
-export function follow(scene: Scene, consequence: Consequence): Interruption {
+function follow(scene: Scene, consequence: Consequence): Interruption {
   return consequence.kind === 'ask' ? ask(scene, consequence) : settle(scene, consequence)
 }
 
