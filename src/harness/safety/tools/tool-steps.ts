@@ -150,11 +150,16 @@ interface RunnablePlan extends StepPlan {
 function runOptions(input: StepInput, plan: RunnablePlan): StepOptions {
   const left = Math.max(LEAST_STEP_TIMEOUT_MS, input.millisecondsLeft ?? TOOL_STEP_TIMEOUT_MS)
   return {
-    // To ask is to do nothing yet.
-    effect: mustAsk(input, plan) ? 'pure' : plan.call.effect,
+    effect: effectOf(input, plan),
     timeoutMs: Math.min(TOOL_STEP_TIMEOUT_MS, left),
     before: { events: startEvents(input, plan) },
   }
+}
+
+/** To ask is to do nothing yet; what somebody agreed to is not begun a second time, whatever came of the first. */
+function effectOf(input: StepInput, plan: RunnablePlan): StepOptions['effect'] {
+  if (mustAsk(input, plan)) return 'pure'
+  return plan.approval === null ? plan.call.effect : 'once'
 }
 
 /** A call that is only asked about has not begun. */
