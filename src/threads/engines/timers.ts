@@ -4,6 +4,7 @@ export interface Timers {
   set(threadId: string, atMs: number): void
   clear(threadId: string): void
   count(): number
+  /** For good: a thread that parks while its host closes sets no time any more, which would keep the process. */
   close(): void
 }
 
@@ -20,6 +21,7 @@ export function createTimers(now: () => number, onDue: (threadId: string) => voi
   /** The valid time per thread; an item of the heap that differs from it is stale. */
   const times = new Map<string, number>()
   let timer: NodeJS.Timeout | null = null
+  let closed = false
 
   function arm(): void {
     if (timer !== null) clearTimeout(timer)
@@ -41,6 +43,7 @@ export function createTimers(now: () => number, onDue: (threadId: string) => voi
 
   return {
     set(threadId, atMs) {
+      if (closed) return
       times.set(threadId, atMs)
       push(heap, { threadId, atMs })
       if (heap[0]?.threadId === threadId) arm()
@@ -53,6 +56,7 @@ export function createTimers(now: () => number, onDue: (threadId: string) => voi
     },
     count: () => times.size,
     close() {
+      closed = true
       times.clear()
       heap.length = 0
       arm()
