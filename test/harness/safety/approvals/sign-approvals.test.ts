@@ -22,9 +22,10 @@ test('a model that signs asks a person, who signs what was shown', async (t) => 
   const shop = await openWorkshop(t, signs(MAY_ASK))
   const row = await shop.run('author')
   const { approval_id: approvalId, kind, title, subject } = await question(shop, row.thread_id)
-  const { sha256, ...shown } = subject
+  const { sha256, diff, base_trusted: isTrusted, action, item_id: itemId, file } = subject
   assert.deepEqual([row.wait_reason, kind, title], ['approval', 'change', 'sign tool "mine" (.ai/tools/mine.ts)'])
-  assert.deepEqual(shown, { action: 'sign', item_type: 'tool', item_id: 'mine', file: '.ai/tools/mine.ts', diff: null })
+  assert.deepEqual([action, itemId, file, isTrusted], ['sign', 'mine', '.ai/tools/mine.ts', false])
+  for (const line of MINE.trimEnd().split('\n')) assert.ok(String(diff).includes(`+${line}`), line)
   await answer(shop, approvalId, 'approve_once')
   await shop.until(row.thread_id, 'completed')
   const [result = ''] = shop.results(row.thread_id)
@@ -52,6 +53,15 @@ test('threat row 41: what was changed since it was shown is not signed, and the 
   assert.equal(refused.success || refused.error.code, 'ITEM_CHANGED')
   assert.equal(readFileSync(join(shop.projectPath, '.ai/tools/mine.ts'), 'utf8'), other)
   assert.equal(shop.threads.approvals.get(approvalId).status, 'pending')
+})
+
+test('threat row 42: nobody is asked to sign what a reader does not see', async (t) => {
+  // Without `unseenIn` in sign-view.ts the question is put.
+  const hidden = { ...signs(MAY_ASK), files: { '.ai/tools/mine.ts': MINE.replace("'mine'", "'mi\u202Ene'") } }
+  const shop = await openWorkshop(t, hidden)
+  const row = await shop.run('author')
+  assert.match(shop.results(row.thread_id)[0] ?? '', /INVALID_REQUEST.*U\+202E/)
+  assert.deepEqual(shop.threads.approvals.list(), [])
 })
 
 test('without the capability to ask for it a signature is denied at once', async (t) => {
