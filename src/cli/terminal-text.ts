@@ -19,10 +19,13 @@ export function terminalLine(text: string): string {
  * Text that somebody decides on: what `terminalText` would leave out is written as an escape, so that nothing in it goes unseen.
  */
 export function visibleText(text: string): string {
-  return text.replace(UNPRINTABLE, (character) =>
-    [...Array(character.length).keys()].map((index) => unicodeEscape(character.charCodeAt(index))).join(''),
-  )
+  const escaped = (character: string): string =>
+    [...Array(character.length).keys()].map((index) => unicodeEscape(character.charCodeAt(index))).join('')
+  return text.replace(UNPRINTABLE, escaped).replace(UNSEEN, escaped)
 }
+
+/** What fonts show nothing for: format characters, fillers, variation selectors, private use, blank Braille. */
+const UNSEEN = /[\p{Cf}\p{Co}\p{DI}\p{Noncharacter_Code_Point}\u2800]/gu
 
 /**
  * A JSON value for stdout: the same value, with the control and invisible characters that `JSON.stringify` leaves as they are (C1, bidi)
