@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../../src/json.ts'
 import type { ExecutionContext } from '../../../src/kernel/chain/primitive.ts'
-import { howToApply, readyChange } from '../../../src/harness/safety/approvals/item-change.ts'
-import type { ProposedChange } from '../../../src/harness/safety/approvals/item-change.ts'
+import { howToApply, readyChange } from '../../../src/harness/safety/changes/item-change.ts'
+import type { ProposedChange } from '../../../src/harness/safety/changes/item-change.ts'
 import { callingThread } from '../../../src/harness/safety/interventions/thread-access.ts'
 import { servicesOf } from '../../../src/harness/safety/services.ts'
 

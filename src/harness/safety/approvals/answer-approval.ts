@@ -8,7 +8,7 @@ import type { Caller } from '../interventions/caller.ts'
 import { callingThread } from '../interventions/thread-access.ts'
 import type { HarnessServices } from '../services.ts'
 import { approvalView } from './approval-view.ts'
-import { carryOutChange } from './carry-out.ts'
+import { carryOutChange } from '../changes/carry-out.ts'
 
 export interface AnswerRequest {
   readonly approvalId: string

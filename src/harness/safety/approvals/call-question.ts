@@ -3,7 +3,7 @@ import type { ExecutionContext } from '../../../kernel/chain/primitive.ts'
 import { canonicalJson, hash } from '../limits/loops.ts'
 import type { RunnableCall } from '../tools/tool-request.ts'
 import type { CallPlace } from '../tools/under-token.ts'
-import { fileDiff } from './file-diff.ts'
+import { fileDiff } from '../changes/file-diff.ts'
 
 /** What somebody is shown of a call before it may run. */
 export interface CallQuestion {

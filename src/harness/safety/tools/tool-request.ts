@@ -9,7 +9,7 @@ import type { Item, ToolDefinition } from '../../../kernel/items/item.ts'
 import { META_TOOLS } from '../../../kernel/meta-tools/meta-tools.ts'
 import type { Effect } from '../../../threads/engine.ts'
 import type { ToolCall, ToolSpec } from '../../base/conversation.ts'
-import { signQuestion } from '../approvals/sign-change.ts'
+import { signQuestion } from '../changes/sign-change.ts'
 
 /** The meta-tools that a model on a thread is given: all but `sign`, which is a person's. */
 type GivenVerb = 'search' | 'load' | 'execute' | 'help'

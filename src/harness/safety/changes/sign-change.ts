@@ -5,7 +5,7 @@ import { KiwiError } from '../../../kernel/errors.ts'
 import type { ItemType } from '../../../kernel/items/item.ts'
 import { servicesOf } from '../services.ts'
 import { errorFromBody } from '../spawning/spawn-plan.ts'
-import type { Change, ChangeCarrier } from './changes.ts'
+import type { Change, ChangeCarrier } from './contract.ts'
 import { assertSignShown, signView } from './sign-view.ts'
 
 /**

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { unifiedDiff } from '../../../../src/harness/safety/approvals/unified-diff.ts'
+import { unifiedDiff } from '../../../../src/harness/safety/changes/unified-diff.ts'
 
 /** What `git apply` makes of `before`: a judge of its own of what a difference says. */
 function patched(before: string, diff: string): string {

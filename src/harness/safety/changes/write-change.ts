@@ -7,7 +7,7 @@ import { canonicalJson } from '../limits/loops.ts'
 import type { HarnessServices } from '../services.ts'
 import { continueThread } from '../spawning/continue-thread.ts'
 import { changeView } from './change-view.ts'
-import type { ChangeCarrier } from './changes.ts'
+import type { ChangeCarrier } from './contract.ts'
 import { unseenIn } from './unseen.ts'
 
 const TYPES: readonly ItemType[] = ['directive', 'tool', 'knowledge']

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../../json.ts'
 import type { ExecutionContext } from '../../../kernel/chain/primitive.ts'
 import { KiwiError } from '../../../kernel/errors.ts'
 import type { HarnessServices } from '../services.ts'
-import type { ChangeCarrier } from './changes.ts'
+import type { ChangeCarrier } from './contract.ts'
 import { signChange } from './sign-change.ts'
 import { writeChange } from './write-change.ts'
 

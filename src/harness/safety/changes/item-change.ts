@@ -7,7 +7,7 @@ import { allowedActions, assertAllowed } from '../interventions/allowed-actions.
 import { callingThread } from '../interventions/thread-access.ts'
 import { hookProblems } from '../hooks/hook-directives.ts'
 import type { HarnessServices } from '../services.ts'
-import type { Change } from './changes.ts'
+import type { Change } from './contract.ts'
 import { changeTitle } from './change-title.ts'
 import { changeView } from './change-view.ts'
 import { unseenIn } from './unseen.ts'

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { limited, openWorkshop, runtimeTool, says } from '../workshop.ts'
 import type { WorkshopOptions } from '../workshop.ts'
-import { answer, question } from './guarded.ts'
+import { answer, question } from '../approvals/guarded.ts'
 
 const MAY_ASK = '<execute resource="kiwi-mcp" action="sign"/>'
 const MINE = runtimeTool("return 'mine'")
