@@ -172,7 +172,7 @@ test('emoji and the joiners of scripts that need them can be proposed', async (t
 })
 
 const HELPER = { '.ai/tools/lib/helper.ts': 'export const target = 1\n' }
-const IMPORTS = (body: string): string => `import { target } from '../approvals/lib/helper.ts'\n${runtimeTool(body, '')}`
+const IMPORTS = (body: string): string => `import { target } from './lib/helper.ts'\n${runtimeTool(body, '')}`
 
 // Guard: `newImports` in change-view.ts. A signature covers what a tool imports, and it may come from a thread or with a project.
 test('threat row 42: the files that a changed tool imports stand in the diff where nobody has signed them with it', async (t) => {
