@@ -42,8 +42,13 @@ export async function watchHost(
   target: { readonly projectPath: string; readonly threadId: string; readonly signal: AbortSignal },
   onLive: (live: JsonObject) => void,
 ): Promise<void> {
-  if (target.signal.aborted) return
+  if (isAborted(target.signal)) return
   const socket = await connect(folder, CONNECT_TIMEOUT_MS)
+  // Aborted while it connected: a listener that is added now would never be called.
+  if (isAborted(target.signal)) {
+    socket.destroy()
+    return
+  }
   const stop = (): void => void socket.destroy()
   target.signal.addEventListener('abort', stop, { once: true })
   try {
@@ -63,6 +68,11 @@ export async function watchHost(
     target.signal.removeEventListener('abort', stop)
     socket.destroy()
   }
+}
+
+/** Asked anew after each await; the compiler takes an earlier answer for granted. */
+function isAborted(signal: AbortSignal): boolean {
+  return signal.aborted
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
