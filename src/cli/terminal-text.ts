@@ -19,9 +19,11 @@ export function terminalLine(text: string): string {
  * Text that somebody decides on: what `terminalText` would leave out is written as an escape, so that nothing in it goes unseen.
  */
 export function visibleText(text: string): string {
-  const escaped = (character: string): string =>
-    [...Array(character.length).keys()].map((index) => unicodeEscape(character.charCodeAt(index))).join('')
   return text.replace(UNPRINTABLE, escaped).replace(UNSEEN, escaped)
+}
+
+function escaped(character: string): string {
+  return [...Array(character.length).keys()].map((index) => unicodeEscape(character.charCodeAt(index))).join('')
 }
 
 /** What fonts show nothing for: format characters, fillers, variation selectors, private use, blank Braille. */
