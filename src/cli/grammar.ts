@@ -15,6 +15,12 @@ export function wholeNumber(text: string): number {
   return Number(text)
 }
 
+export function countingNumber(text: string): number {
+  const value = Number(text)
+  if (!/^\d{1,9}$/u.test(text) || value === 0) throw new InvalidArgumentError('Expected a whole number of 1 or more.')
+  return value
+}
+
 export function positiveNumber(text: string): number {
   const value = Number(text)
   if (!/^\d*\.?\d+$/u.test(text) || value <= 0) throw new InvalidArgumentError('Expected a number above 0.')

@@ -71,6 +71,8 @@ export function errorText(envelope: ErrorEnvelope, label = 'error:'): string {
     lines.push(`  cause: ${terminalLine(isSaid(cause.message) ? cause.code : `${cause.message} [${cause.code}]`)}`)
   for (const [fact, value] of Object.entries(envelope.error)) {
     if (SHAPE.has(fact) || value === null || value === '' || (typeof value === 'string' && isSaid(value))) continue
+    // The suggestion names them.
+    if (fact === 'allowed_actions' && suggestion !== null) continue
     const values = Array.isArray(value) ? value.map(plain).filter((entry) => !isSaid(entry)) : [plain(value)]
     for (const entry of values) lines.push(...factLines(fact, entry))
   }

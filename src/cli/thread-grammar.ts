@@ -1,5 +1,5 @@
 import { type Command, Option } from 'commander'
-import { collect, type On, positiveNumber, wholeNumber } from './grammar.ts'
+import { collect, countingNumber, type On, positiveNumber, wholeNumber } from './grammar.ts'
 import type { ContinueOptions } from './verbs/continue.ts'
 import type { SinkOptions } from './verbs/sink.ts'
 import type { Amounts, ResumeOptions } from './verbs/steer.ts'
@@ -161,7 +161,7 @@ function addContinuingVerbs(program: Command, on: On): void {
         .description('start another thread from an earlier point of one, and follow it')
         .argument('<id>')
         .argument('[message]', 'what to do from there, in words')
-        .option('--at <seq>', 'the event up to which its conversation is taken (kiwi tail shows them)', wholeNumber)
+        .option('--at <seq>', 'the event up to which its conversation is taken (kiwi tail shows them)', countingNumber)
         .option('--checkpoint <name>', 'or the newest checkpoint of this name')
         .option('-d, --detach', 'print the thread id and return at once'),
     ),
@@ -177,10 +177,10 @@ function withReason(command: Command): Command {
 function withAmounts(command: Command): Command {
   return command
     .option('--add-usd <dollars>', 'raise its money limit', positiveNumber)
-    .option('--add-turns <count>', 'raise its turn limit', wholeNumber)
-    .option('--add-tokens <count>', 'raise each of its token limits', wholeNumber)
-    .option('--add-tool-calls <count>', 'raise its limit of tool calls', wholeNumber)
-    .option('--add-seconds <count>', 'raise its limit of time', wholeNumber)
+    .option('--add-turns <count>', 'raise its turn limit', countingNumber)
+    .option('--add-tokens <count>', 'raise each of its token limits', countingNumber)
+    .option('--add-tool-calls <count>', 'raise its limit of tool calls', countingNumber)
+    .option('--add-seconds <count>', 'raise its limit of time', countingNumber)
 }
 
 type Status = 'spawning' | 'running' | 'paused' | 'waiting' | 'completed' | 'error' | 'cancelled'

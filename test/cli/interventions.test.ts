@@ -138,7 +138,7 @@ test('retry and fork follow the new thread, and show its place in the chain', as
   ])
   const refused = await project.run('fork', id, '--at', '99999')
   assert.equal(refused.code, 2, refused.stderr)
-  assert.match((await project.run('fork', id)).stderr, /either at_seq or checkpoint/u)
+  assert.match((await project.run('fork', id)).stderr, /--at SEQ or --checkpoint NAME/u)
 })
 
 test('a raised limit lets a thread go on that waits for just that', async () => {

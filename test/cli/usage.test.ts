@@ -99,3 +99,16 @@ test('the version is the version of the package', async () => {
   assert.equal(code, 0)
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/u)
 })
+
+test('a raise without amounts, and a fork without one point, are usage errors that name the options', async () => {
+  for (const [args, said] of [
+    [['raise', 'a'], /--add-usd/u],
+    [['raise', 'a', '--add-turns', '0'], /1 or more/u],
+    [['fork', 'a'], /--at SEQ or --checkpoint NAME/u],
+    [['fork', 'a', '--at', '1', '--checkpoint', 'x'], /--at SEQ or --checkpoint NAME/u],
+    [['fork', 'a', '--at', '0'], /1 or more/u],
+  ] as const) {
+    const { code, stderr } = await run(...args)
+    assert.deepEqual([code, said.test(stderr)], [2, true], `${args.join(' ')}: ${stderr}`)
+  }
+})

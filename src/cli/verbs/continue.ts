@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../json.ts'
+import { KiwiError } from '../../kernel/errors.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { executeTool } from '../execute-tool.ts'
 import { EXIT, exitCodeOfError, type ExitCode } from '../exit-codes.ts'
@@ -29,6 +30,10 @@ export async function fork(
   message: string | undefined,
   options: ContinueOptions,
 ): Promise<ExitCode> {
+  if ((options.at === undefined) === (options.checkpoint === undefined))
+    throw new KiwiError('INVALID_REQUEST', 'A fork starts at one point: --at SEQ or --checkpoint NAME.', {
+      suggestion: `See the events and their seq: kiwi tail ${threadId} -n 1000; its checkpoints: kiwi tail ${threadId} -t checkpoint`,
+    })
   const point = { ...given('at_seq', options.at), ...given('checkpoint', options.checkpoint) }
   return goOn(context, { tool: 'fork_thread', parameters: { ...parametersOf(threadId, message, options), ...point }, options })
 }

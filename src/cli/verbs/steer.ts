@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../json.ts'
 import type { MetaToolResult } from '../../kernel/contract.ts'
+import { KiwiError } from '../../kernel/errors.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { executeTool, printResult } from '../execute-tool.ts'
 import type { ExitCode } from '../exit-codes.ts'
@@ -48,7 +49,12 @@ export async function resume(context: CliContext, threadId: string, options: Res
 
 /** `kiwi raise ID`: adds to its limits; a thread that waits for just that goes on. */
 export async function raise(context: CliContext, threadId: string, options: Amounts & WithReason): Promise<ExitCode> {
-  const parameters = { thread_id: threadId, ...given('reason', options.reason), ...amountsOf(options) }
+  const amounts = amountsOf(options)
+  if (Object.keys(amounts).length === 0)
+    throw new KiwiError('INVALID_REQUEST', `There is nothing to add to the limits of ${threadId}.`, {
+      suggestion: 'Give one or more of --add-usd, --add-turns, --add-tokens, --add-tool-calls, --add-seconds.',
+    })
+  const parameters = { thread_id: threadId, ...given('reason', options.reason), ...amounts }
   return steer(context, { tool: 'raise_budget', parameters, done: () => `The limits of ${threadId} are raised.` })
 }
 
