@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { On } from './grammar.ts'
-import { positiveNumber, wholeNumber } from './grammar.ts'
-import type { ApproveOptions } from './verbs/approvals.ts'
+import { countingNumber, positiveNumber } from './grammar.ts'
+import type { ApproveOptions, DenyOptions } from './verbs/approvals.ts'
 
 /** Verbs that show and answer what threads ask. */
 export function addApprovalVerbs(program: Command, on: On): void {
@@ -20,12 +20,13 @@ export function addApprovalVerbs(program: Command, on: On): void {
       .description('say yes: the call runs, the change is made with your key, the thread goes on')
       .argument('<approval>')
       .option('--for-thread', 'also to further calls of the same tool by this thread')
-      .option('-m, --message <text>', 'told to the model')
+      .option('-m, --message <text>', 'told to the model, and logged')
+      .option('--reason <text>', 'the same')
       .option('--add-usd <dollars>', 'raise its money limit (default: as it asks)', positiveNumber)
-      .option('--add-turns <count>', 'raise its turn limit', wholeNumber)
-      .option('--add-tokens <count>', 'raise each of its token limits', wholeNumber)
-      .option('--add-tool-calls <count>', 'raise its limit of tool calls', wholeNumber)
-      .option('--add-seconds <count>', 'raise its limit of time', wholeNumber),
+      .option('--add-turns <count>', 'raise its turn limit', countingNumber)
+      .option('--add-tokens <count>', 'raise each of its token limits', countingNumber)
+      .option('--add-tool-calls <count>', 'raise its limit of tool calls', countingNumber)
+      .option('--add-seconds <count>', 'raise its limit of time', countingNumber),
     async (context, id: string, options: ApproveOptions) => (await import('./verbs/approvals.ts')).approve(context, id, options),
   )
   on(
@@ -33,8 +34,8 @@ export function addApprovalVerbs(program: Command, on: On): void {
       .command('deny')
       .description('say no: nothing runs, and the thread is told')
       .argument('<approval>')
-      .option('--reason <text>', 'told to the model'),
-    async (context, id: string, options: { reason?: string }) =>
-      (await import('./verbs/approvals.ts')).deny(context, id, options),
+      .option('--reason <text>', 'told to the model, and logged')
+      .option('-m, --message <text>', 'the same'),
+    async (context, id: string, options: DenyOptions) => (await import('./verbs/approvals.ts')).deny(context, id, options),
   )
 }

@@ -39,10 +39,8 @@ export function questionText(row: ApprovalRow, nowMs: number): string {
     ['thread', row.thread_id],
     ['directive', row.directive_id],
     ['asked', row.requested_at],
-    [
-      row.status === 'pending' ? 'ends' : 'ended',
-      `${row.expires_at}${row.status === 'pending' ? ` (in ${remaining(row.expires_at, nowMs)})` : ''}`,
-    ],
+    ['ends', row.status === 'pending' ? `${row.expires_at} (in ${remaining(row.expires_at, nowMs)})` : null],
+    ['ended', row.status === 'expired' ? row.expires_at : null],
     ['answered', row.answered_at],
     ['by', by],
     ['answer', answer?.decision ?? null],

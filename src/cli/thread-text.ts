@@ -1,7 +1,6 @@
 import type { Json, JsonObject } from '../json.ts'
 import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../threads/threads-client.ts'
 import { age, clip, count, dollars, fields, numberIn, table } from './format.ts'
-import { terminalLine } from './terminal-text.ts'
 
 /** All tokens that were billed: the sum of the disjoint classes. */
 export function tokensOf(usage: JsonObject): number {
@@ -45,12 +44,14 @@ export function threadSummary(row: ThreadRow): string {
   ])
 }
 
+const SEQ_WIDTH = 4
+
 /**
- * One event as one line: time, type, and its payload in short. `said` is the text of the message that the event is about; it takes the
+ * One event as one line: seq, at which another thread can be forked, time, type, and its payload in short. `said` is the text of the message that the event is about; it takes the
  * place of the message's number.
  */
 export function eventLine(
-  event: Pick<ThreadEventRow, 'ts' | 'event_type' | 'payload'>,
+  event: Pick<ThreadEventRow, 'seq' | 'ts' | 'event_type' | 'payload'>,
   width: number,
   said: string | null = null,
 ): string {
@@ -59,7 +60,7 @@ export function eventLine(
   const facts = Object.entries(payload)
     .filter(([, value]) => value !== null)
     .map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`)
-  const head = `${event.ts.slice(11, 19)}  ${clip(event.event_type, 24).padEnd(17)}  `
+  const head = `${String(event.seq).padStart(SEQ_WIDTH)}  ${event.ts.slice(11, 19)}  ${clip(event.event_type, 24).padEnd(17)}  `
   return `${head}${clip(facts.join(' '), Math.max(20, width - head.length))}`.trimEnd()
 }
 
@@ -92,39 +93,11 @@ export function resultText(result: ThreadRow['result']): string {
   return typeof result === 'string' ? result : JSON.stringify(result, null, 2)
 }
 
-/** Why a thread failed, where its result says so; null where it does not. */
-export function failureText(result: ThreadRow['result']): string | null {
+/** Why a thread failed or was cancelled, where its result says so; null where it does not, and for any other thread. */
+export function failureText({ status, result }: Pick<ThreadRow, 'status' | 'result'>): string | null {
+  if (status !== 'error' && status !== 'cancelled') return null
   if (typeof result !== 'object' || result === null || !('message' in result)) return null
   return typeof result['message'] === 'string' ? result['message'] : null
-}
-
-/**
- * What a person who follows a thread wants to see of an event, besides the streamed text; null for the rest. The `error` that ends a thread
- * is left to whoever shows its result.
- */
-export function noteOf(event: Pick<ThreadEventRow, 'event_type' | 'payload'>, width: number): string | null {
-  const { event_type: type, payload } = event
-  const text = (name: string): string => (typeof payload[name] === 'string' ? payload[name] : '')
-  switch (type) {
-    case 'tool_call':
-      return `  → ${clip(text('tool'), width - 4)}`
-    case 'tool_result':
-      return `  ${payload['success'] === false ? '✗' : '✓'} ${clip(`${text('tool')}: ${text('summary')}`, width - 4)}`
-    case 'stream_error':
-      // Never cut: the end of the message says what to do.
-      return `  ! ${terminalLine([type, text('code'), text('message')].filter((part) => part !== '').join(' '))}`
-    case 'permission_denied':
-      return `  ⊘ ${clip(`denied ${text('tool')}: ${missingOf(payload)}`, width - 4)}`
-    case 'context_warning':
-    case 'limit_warning':
-    case 'loop_detected':
-    case 'sink_loss':
-    case 'injected_message':
-    case 'intervention':
-      return `  ! ${clip(`${type} ${JSON.stringify(payload)}`, width - 4)}`
-    default:
-      return null
-  }
 }
 
 /** What a denied call lacked, as one text. */

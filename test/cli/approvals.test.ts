@@ -97,8 +97,11 @@ test('run ends with 5 and says what is asked and how to answer; approve lets the
   assert.match((await project.run('show', id)).stdout, new RegExp(`questions\\n {2}${approvalId} {2}run deploy`, 'u'))
   assert.match((await project.run('approvals')).stdout, new RegExp(`${approvalId} +pending +tool`, 'u'))
   const earlier = runsOf('deploy')
-  const approved = await project.run('approve', approvalId, '--message', 'Go.')
+  const waited = await project.run('wait', id)
+  assert.deepEqual([waited.code, waited.stderr.includes(`kiwi approve ${approvalId}`)], [5, true])
+  const approved = await project.run('approve', approvalId, '--reason', 'Go.')
   assert.deepEqual([approved.code, approved.stdout.startsWith('approved: run deploy')], [0, true], approved.stderr)
+  assert.match((await project.run('approvals', approvalId)).stdout, /reason +Go\./u)
   assert.equal((await project.run('wait', id)).code, 0)
   assert.equal(runsOf('deploy'), `${earlier}x`)
   const late = await project.run('deny', approvalId)
@@ -126,6 +129,16 @@ test('a question about a limit gets what it asks for', async () => {
   const raised = await project.run('approve', budget.approval_id)
   assert.match(raised.stdout, /add_turns 1/u)
   assert.equal((await project.run('wait', id)).code, 0)
+})
+
+test('a denied limit says that the thread ends', async () => {
+  const { approval_id: approvalId, thread_id: id } = await asked('short')
+  await project.run('approve', approvalId)
+  assert.equal((await project.run('wait', id)).code, 5)
+  const [budget] = JSON.parse((await project.run('approvals', id, '-o', 'json')).stdout)
+  const denied = await project.run('deny', budget.approval_id, '--message', 'No more.')
+  assert.match(denied.stdout, new RegExp(`${id} ends\\. Read why: kiwi why ${id}`, 'u'))
+  assert.equal((await project.run('wait', id)).code, 4)
 })
 
 test('approve signs with the key of the user what a thread asked to be signed', async () => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { errorText } from '../../src/cli/output.ts'
-import type { Json } from '../../src/json.ts'
+import type { Json, JsonObject } from '../../src/json.ts'
 import { KiwiError } from '../../src/kernel/errors.ts'
 import { age, clip, count, dollars, fields, table } from '../../src/cli/format.ts'
-import { eventLine, noteOf, saidIn, statusOf, tokensOf } from '../../src/cli/thread-text.ts'
+import { noteOf } from '../../src/cli/event-note.ts'
+import { eventLine, failureText, saidIn, statusOf, tokensOf } from '../../src/cli/thread-text.ts'
 
 test('money, counts and ages are short and keep what matters', () => {
   assert.deepEqual([dollars(0), dollars(12_345_678), dollars(12_340_000_000)], ['$0.0000', '$0.0123', '$12.34'])
@@ -69,11 +70,12 @@ test('a status names its reason only when it adds something', () => {
 
 test('an event is one line without control characters', () => {
   const event = {
+    seq: 7,
     ts: '2026-01-01T10:11:12.000Z',
     event_type: 'tool_result',
     payload: { tool: 'read_file', success: true, summary: 'a\nb\u001B[2J', none: null },
   }
-  assert.equal(eventLine(event, 200), '10:11:12  tool_result        tool=read_file success=true summary=a b')
+  assert.equal(eventLine(event, 200), '   7  10:11:12  tool_result        tool=read_file success=true summary=a b')
 })
 
 test('an event about a message shows what was said in place of its number', () => {
@@ -92,11 +94,11 @@ test('an event about a message shows what was said in place of its number', () =
   ]
   assert.equal(
     eventLine(event, 200, saidIn(holding({ role: 'assistant', blocks }), event)),
-    '10:11:12  assistant_message  content=one two',
+    '   1  10:11:12  assistant_message  content=one two',
   )
   assert.equal(saidIn(holding({ role: 'user', content: 'hello' }), event), 'hello')
   assert.equal(saidIn(holding({ role: 'assistant', blocks: [] }), event), null)
-  assert.equal(eventLine(event, 200, null), '10:11:12  assistant_message  message_seq=2')
+  assert.equal(eventLine(event, 200, null), '   1  10:11:12  assistant_message  message_seq=2')
 })
 
 test('an error is told whole, because its end says what to do', () => {
@@ -105,6 +107,42 @@ test('an error is told whole, because its end says what to do', () => {
     noteOf({ event_type: 'stream_error', payload: { code: 'CONNECTION_REFUSED', message } }, 80),
     `  ! stream_error CONNECTION_REFUSED ${message}`,
   )
+})
+
+test('why a thread was cancelled is told like why it failed, and a result of another thread is no failure', () => {
+  const result = { message: 'A hook aborted the thread.' }
+  assert.equal(failureText({ status: 'cancelled', result }), 'A hook aborted the thread.')
+  assert.equal(failureText({ status: 'error', result }), 'A hook aborted the thread.')
+  assert.equal(failureText({ status: 'completed', result }), null)
+  assert.equal(failureText({ status: 'cancelled', result: null }), null)
+})
+
+test('who follows a thread reads in words what was done to it, and what its hooks and checks say', () => {
+  const by = { kind: 'operator', door: 'cli' }
+  const noted = (event_type: string, payload: JsonObject): string | null => noteOf({ event_type, payload }, 120)
+  assert.equal(
+    noted('intervention', { action: 'budget', by, reason: 'more to read', signal_id: 's', add_turns: 3 }),
+    '  ! budget by operator (cli), add_turns=3: more to read',
+  )
+  assert.equal(
+    noted('intervention', { action: 'inject', by: { kind: 'thread', thread_id: 'boss', token: 't' }, reason: null }),
+    '  ! inject by thread boss',
+  )
+  assert.equal(
+    noted('hook_started', { event: 'on_error', code: 'permission_denied', directive: 'judge', thread_id: 'judge_1' }),
+    '  → hook judge for on_error permission_denied: thread judge_1',
+  )
+  assert.equal(noted('hook_finished', { action: 'skip', message: 'not needed' }), '  ✓ hook: skip: not needed')
+  assert.equal(noted('hook_failed', { outcome: 'went_on', reason: 'timeout' }), '  ✗ hook failed, the thread went on: timeout')
+  assert.equal(
+    noted('check_failed', { check: 'check-1', kind: 'file', what: 'a.txt', detail: 'it does not exist' }),
+    '  ✗ check check-1 (file a.txt): it does not exist',
+  )
+  assert.equal(noted('status', { limit_reached: 'max_turns', action: 'warn', message: '2 of 2' }), '  ! max_turns (warn): 2 of 2')
+  assert.equal(noted('status', { help: 'guidance', reason: 'Which?' }), '  ? the model asks for guidance: Which?')
+  assert.equal(noted('status', { status: 'running' }), null)
+  assert.equal(noted('handoff', { action: 'given_up', reason: 'no summary' }), '  ! handoff given up: no summary')
+  assert.equal(noted('approval_expired', { approval_id: 'tool_1' }), '  ! nobody answered tool_1 in time, which is a no')
 })
 
 test('the error that ends a thread is no note: it is told with the result', () => {

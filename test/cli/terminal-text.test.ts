@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PassThrough } from 'node:stream'
 import { createOutput } from '../../src/cli/output.ts'
-import { noteOf } from '../../src/cli/thread-text.ts'
+import { noteOf } from '../../src/cli/event-note.ts'
 import { createTerminalFilter, terminalJson, terminalLine, terminalText } from '../../src/cli/terminal-text.ts'
 
 const ESC = '\u001B'
@@ -95,11 +95,28 @@ test('threat row 33: the note on an event is one clean line whatever its tool an
     'permission_denied',
     'secret_blocked',
     'stream_error',
+    'intervention',
+    'hook_finished',
+    'check_failed',
+    'checkpoint',
     'anything',
   ]) {
     const note =
-      noteOf({ event_type, payload: { tool: hostile, summary: hostile, message: hostile, code: hostile, success: true } }, 200) ??
-      ''
+      noteOf(
+        {
+          event_type,
+          payload: {
+            tool: hostile,
+            summary: hostile,
+            message: hostile,
+            code: hostile,
+            reason: hostile,
+            detail: hostile,
+            success: true,
+          },
+        },
+        200,
+      ) ?? ''
     assert.doesNotMatch(note, /[\p{Cc}\u202E]/u, event_type)
   }
 })

@@ -32,9 +32,18 @@ test('ps, show, wait, tail and the transcript agree on the thread', async () => 
   ])
   assert.deepEqual([ps.code, show.code, wait.code, tail.code], [0, 0, 0, 0])
   const row = JSON.parse(ps.stdout).find((candidate: { thread_id: string }) => candidate.thread_id === threadId)
-  const { events, capabilities, denials, children, chain, allowed_actions: allowed, ...shown } = JSON.parse(show.stdout)
+  const {
+    events,
+    capabilities,
+    denials,
+    children,
+    chain,
+    approvals,
+    allowed_actions: allowed,
+    ...shown
+  } = JSON.parse(show.stdout)
   assert.deepEqual(shown, row)
-  assert.deepEqual([children, chain.length, allowed], [[], 1, ['read', 'retry', 'fork']])
+  assert.deepEqual([children, approvals, chain.length, allowed], [[], [], 1, ['read', 'retry', 'fork']])
   assert.deepEqual([capabilities['tool.execute'], denials], [['count_words'], []])
   assert.deepEqual(JSON.parse(wait.stdout), [row])
   const tailed = tail.stdout

@@ -39,9 +39,14 @@ export async function approvals(
   })
 }
 
-export interface ApproveOptions {
-  readonly forThread?: boolean
+/** Both are told to the thread: there is one text in an answer. */
+export interface DenyOptions {
   readonly message?: string
+  readonly reason?: string
+}
+
+export interface ApproveOptions extends DenyOptions {
+  readonly forThread?: boolean
   readonly addUsd?: number
   readonly addTurns?: number
   readonly addTokens?: number
@@ -61,14 +66,18 @@ export async function approve(context: CliContext, approvalId: string, options: 
   return answer(context, {
     approval_id: approvalId,
     decision: options.forThread === true ? 'approve_thread' : 'approve_once',
-    reason: options.message ?? '',
+    reason: reasonOf(options),
     ...given(amounts),
   })
 }
 
 /** `kiwi deny APPROVAL`. */
-export async function deny(context: CliContext, approvalId: string, options: { readonly reason?: string }): Promise<ExitCode> {
-  return answer(context, { approval_id: approvalId, decision: 'deny', reason: options.reason ?? '' })
+export async function deny(context: CliContext, approvalId: string, options: DenyOptions): Promise<ExitCode> {
+  return answer(context, { approval_id: approvalId, decision: 'deny', reason: reasonOf(options) })
+}
+
+function reasonOf({ message, reason }: DenyOptions): string {
+  return [message, reason].filter((text) => text !== undefined).join(' ')
 }
 
 async function answer(context: CliContext, parameters: JsonObject): Promise<ExitCode> {
@@ -80,13 +89,15 @@ async function answer(context: CliContext, parameters: JsonObject): Promise<Exit
 function answeredText(result: MetaToolResult): string {
   const row = result.success ? result['result'] : null
   if (!isRow(row)) return 'Answered.'
-  const { thread_id: threadId, status, title, answer: given_ } = row
+  const { thread_id: threadId, status, kind, title, answer: given_ } = row
   const { facts = {} } = given_ ?? {}
   const done = Object.entries(facts).map(
     ([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
   )
   const what = done.length === 0 ? '' : ` (${done.join(', ')})`
-  return `${status}: ${title}${what}\n${threadId} goes on. Follow it: kiwi tail -f ${threadId}`
+  const isEnd = status === 'denied' && (kind === 'budget' || kind === 'loop')
+  const next = isEnd ? `${threadId} ends. Read why: kiwi why` : `${threadId} goes on. Follow it: kiwi tail -f`
+  return `${status}: ${title}${what}\n${next} ${threadId}`
 }
 
 /** The question of this id; null where there is none, because it is that of a thread. */

@@ -83,8 +83,8 @@ async function runDemo(context: CliContext, kiwi: Kiwi): Promise<ExitCode> {
   const row = followed.kind === 'interrupted' ? await cancelled(kiwi, projectPath, followed.row) : followed.row
   const report = row.status === 'completed' && existsSync(join(projectPath, REPORT_PATH)) ? REPORT_PATH : null
   output.data({ ...row, report_path: report }, () => {
-    const failure = row.status === 'error' ? failureText(row.result) : null
-    const result = failure === null ? resultText(row.result).trim() : `error: ${failure}`
+    const failure = failureText(row)
+    const result = failure === null ? resultText(row.result).trim() : `${row.status}: ${failure}`
     const parts = [isOnScreen(context, followed) ? '' : result, `${threadSummary(row)}\nreport      ${report ?? 'not written'}`]
     return parts.filter((part) => part !== '').join('\n\n')
   })

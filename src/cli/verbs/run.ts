@@ -2,17 +2,18 @@ import type { Kiwi } from '../../compose.ts'
 import type { JsonObject } from '../../json.ts'
 import type { ErrorEnvelope } from '../../kernel/errors.ts'
 import { KiwiError } from '../../kernel/errors.ts'
-import type { ThreadEventRow, ThreadRow, ThreadsClient } from '../../threads/threads-client.ts'
+import type { ThreadEventRow } from '../../threads/threads-client.ts'
 import { parseAssignments } from '../assignments.ts'
 import { contextLimitOf } from '../context-limit.ts'
 import { withKiwi, type CliContext } from '../context.ts'
 import { executeTool } from '../execute-tool.ts'
 import { EXIT, exitCodeOfError, exitCodeOfThread, type ExitCode } from '../exit-codes.ts'
+import { noteOf } from '../event-note.ts'
 import { follow, type Followed } from '../follow.ts'
 import { widthOf } from '../format.ts'
 import { createStatusLine } from '../status-line.ts'
-import { terminalLine, visibleText } from '../terminal-text.ts'
-import { failureText, noteOf, resultText, threadSummary } from '../thread-text.ts'
+import { failureText, resultText, threadSummary } from '../thread-text.ts'
+import { waitingHint } from '../waiting-hint.ts'
 import { inputTypes } from './items.ts'
 
 export interface RunOptions {
@@ -96,8 +97,8 @@ export function reportFollowed(context: CliContext, kiwi: Kiwi, followed: Follow
     if (output.json) output.data(row, () => '')
     return EXIT.interrupted
   }
-  const failure = row.status === 'error' ? failureText(row.result) : null
-  if (failure !== null) output.talk(`error: ${failure}`)
+  const failure = failureText(row)
+  if (failure !== null) output.talk(`${row.status}: ${failure}`)
   if (row.end_reason === 'stream_failed')
     output.talk(
       '  → kiwi doctor says which model, endpoint and key are used; kiwi model serves a scripted model, which needs no key.',
@@ -114,20 +115,6 @@ export function reportFollowed(context: CliContext, kiwi: Kiwi, followed: Follow
 export function isOnScreen(context: CliContext, { row, lastText }: Followed): boolean {
   return process.stdout.isTTY && context.stderr.isTTY && resultText(row.result).trim() === lastText.trim()
 }
-
-/** With an open question the answer is what it waits for; to resume it is to go on without one. */
-function waitingHint(threads: ThreadsClient, { thread_id: id }: ThreadRow): string {
-  const questions = threads.approvals.list({ root_thread_id: id, status: 'pending', limit: MOST_HINTED })
-  const resume = `Let it go on: kiwi resume ${id} [--message TEXT] [--add-usd N] [--add-turns N]`
-  if (questions.length === 0) return `${id} needs you. Read why: kiwi show ${id}   ${resume}`
-  const lines = questions.map(({ approval_id: approvalId, title }) => {
-    const ways = `Look: kiwi approvals ${approvalId}   Yes: kiwi approve ${approvalId}   No: kiwi deny ${approvalId}`
-    return `  ${terminalLine(visibleText(title))}\n  ${ways}`
-  })
-  return [`${id} needs you. It asks:`, ...lines, `Or without an answer: kiwi resume ${id} [--message TEXT]`].join('\n')
-}
-
-const MOST_HINTED = 10
 
 /** The receipt of a spawning tool in the kernel's result. */
 export function receiptIn({ result }: Readonly<Record<string, unknown>>): { readonly thread_id: string } | null {

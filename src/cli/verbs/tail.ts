@@ -6,6 +6,7 @@ import { follow } from '../follow.ts'
 import { widthOf } from '../format.ts'
 import { createStatusLine } from '../status-line.ts'
 import { eventLine, saidIn } from '../thread-text.ts'
+import { waitingHint } from '../waiting-hint.ts'
 
 export interface TailOptions {
   readonly lines: number
@@ -45,7 +46,10 @@ export async function tail(context: CliContext, threadId: string, options: TailO
       contextLimit,
       signal: context.interrupt(),
     })
-    return followed.kind === 'interrupted' ? EXIT.interrupted : (exitCodeOfThread(followed.row) ?? EXIT.failed)
+    if (followed.kind === 'interrupted') return EXIT.interrupted
+    const code = exitCodeOfThread(followed.row) ?? EXIT.failed
+    if (code === EXIT.waiting) output.talk(waitingHint(threads, followed.row))
+    return code
   })
 }
 

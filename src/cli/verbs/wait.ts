@@ -3,6 +3,7 @@ import { EXIT, exitCodeOfThread, exitCodeOfThreads, type ExitCode } from '../exi
 import { untilSettled } from '../follow.ts'
 import type { ThreadRow } from '../../threads/threads-client.ts'
 import { failureText, resultText, statusOf, threadSummary } from '../thread-text.ts'
+import { waitingHint } from '../waiting-hint.ts'
 
 /**
  * `kiwi wait ID…`: until every thread has ended, needs a person or is paused; work that was handed on is waited for where it is. The exit code is that of the first thread which is not 0; 1
@@ -16,14 +17,16 @@ export async function wait(
   return withKiwi(context, async (kiwi) => {
     const deadlineMs = options.timeout === undefined ? Infinity : Date.now() + options.timeout * 1000
     const signal = context.interrupt()
-    const rows = await untilSettled(kiwi.threads(context.projectPath), ids, { signal, deadlineMs, followsWork: true })
+    const threads = kiwi.threads(context.projectPath)
+    const rows = await untilSettled(threads, ids, { signal, deadlineMs, followsWork: true })
     context.output.data(rows, () =>
       rows.map((row) => [threadSummary(row), outcomeText(row)].filter((part) => part !== '').join('\n')).join('\n\n'),
     )
     if (signal.aborted) return EXIT.interrupted
     for (const row of rows) {
-      if (exitCodeOfThread(row) === null)
-        context.output.talk(`${row.thread_id} is still ${statusOf(row)} after ${options.timeout} s; it goes on.`)
+      const code = exitCodeOfThread(row)
+      if (code === EXIT.waiting) context.output.talk(waitingHint(threads, row))
+      if (code === null) context.output.talk(`${row.thread_id} is still ${statusOf(row)} after ${options.timeout} s; it goes on.`)
     }
     return exitCodeOfThreads(rows)
   })
@@ -31,6 +34,6 @@ export async function wait(
 
 /** The answer, or why there is none. */
 function outcomeText(row: ThreadRow): string {
-  const failure = row.status === 'error' ? failureText(row.result) : null
-  return failure === null ? resultText(row.result) : `error: ${failure}`
+  const failure = failureText(row)
+  return failure === null ? resultText(row.result) : `${row.status}: ${failure}`
 }
