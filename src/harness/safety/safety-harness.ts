@@ -148,14 +148,20 @@ async function outOfMoney(scene: Scene, refusal: Extract<ModelStepOutcome, { kin
     }
   }
   const left = usdFromNano(refusal.availableNano)
-  const message = `The next model call does not fit: $${left.toFixed(6)} is left in the budget of thread ${refusal.bindingThreadId}.`
-  const facts = { limit: 'max_cost_usd', binding_thread_id: refusal.bindingThreadId, available_usd: left }
+  const missing = usdFromNano(Math.max(0, refusal.neededNano - refusal.availableNano))
+  const message =
+    `The next model call does not fit: it can cost $${usdFromNano(refusal.neededNano).toFixed(6)}, and $${left.toFixed(6)} is left in the budget ` +
+    `of thread ${refusal.bindingThreadId}.`
+  const facts = { limit: 'max_cost_usd', binding_thread_id: refusal.bindingThreadId, available_usd: left, missing_usd: missing }
   const end: Settled = { kind: 'end', endReason: 'cost_exceeded', failure: { message, ...facts } }
   const event: ThreadEvent = { name: 'on_limit', code: 'max_cost_usd', detail: { message, ...facts } }
   const fresh = { ...scene, data: { ...waiting, outbid: 0 } }
   if (limits.on_exceeded !== 'escalate') return endOf(await interrupt(fresh, event, end))
   ctx.record({ events: [{ type: 'status', payload: { limit_reached: 'max_cost_usd', action: 'escalate', ...facts, message } }] })
-  const question = budgetQuestion(message, { ...facts, ask: amountFor('max_cost_usd', limits.max_cost_usd ?? 0) })
+  const question = budgetQuestion(message, {
+    ...facts,
+    ask: amountFor('max_cost_usd', Math.max(limits.max_cost_usd ?? 0, missing)),
+  })
   return endOf(await interrupt(fresh, event, { kind: 'ask', question, refused: end }))
 }
 

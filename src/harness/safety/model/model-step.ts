@@ -58,6 +58,8 @@ export type ModelStepOutcome =
       readonly availableNano: number
       /** A sibling was quicker, and a smaller answer still fits: worth another turn. */
       readonly again: boolean
+      /** What the call can cost with the least useful answer. */
+      readonly neededNano: number
       readonly spending: ModelSpending
     }
 
@@ -100,7 +102,10 @@ export async function callModelStep(input: ModelStepInput): Promise<ModelStepOut
 
 type Reserved =
   | { readonly kind: 'done'; readonly facts: StepFacts }
-  | { readonly kind: 'refused'; readonly bindingThreadId: string; readonly availableNano: number; readonly again: boolean }
+  | ({ readonly kind: 'refused' } & Pick<
+      Extract<ModelStepOutcome, { kind: 'unaffordable' }>,
+      'bindingThreadId' | 'availableNano' | 'again' | 'neededNano'
+    >)
 
 async function reservedStep(input: ModelStepInput, attempt: number): Promise<Reserved> {
   const { ctx, data, prepared } = input
@@ -124,7 +129,8 @@ async function reservedStep(input: ModelStepInput, attempt: number): Promise<Res
   // The value of this step is always StepFacts: `runCall` wrote it.
   if (outcome.kind === 'done') return { kind: 'done', facts: outcome.value as unknown as StepFacts }
   const { bindingThreadId, availableNano } = outcome
-  return { kind: 'refused', bindingThreadId, availableNano, again: planCall({ ...wanted, availableNano }).affordable }
+  const { affordable, reserveNano } = planCall({ ...wanted, availableNano })
+  return { kind: 'refused', bindingThreadId, availableNano, again: affordable, neededNano: reserveNano ?? 0 }
 }
 
 /**

@@ -1,13 +1,15 @@
-import type { Json, JsonObject } from '../../../json.ts'
+import type { Json } from '../../../json.ts'
 import { KiwiError } from '../../../kernel/errors.ts'
 import type { ThreadStart } from '../../../threads/engine.ts'
-import type { SpawnReceipt, SpawnRequest, ThreadRow, ThreadsClient } from '../../../threads/threads-client.ts'
+import type { SpawnReceipt, SpawnRequest, ThreadEventRow, ThreadRow, ThreadsClient } from '../../../threads/threads-client.ts'
 import { assertAllowed } from '../interventions/allowed-actions.ts'
 import type { Caller } from '../interventions/caller.ts'
+import { OWN_EVENT_TYPES } from '../interventions/own-event-types.ts'
 import { callingThread } from '../interventions/thread-access.ts'
 import { HOOK_OPTIONS, isHookThread } from '../hooks/hook-thread.ts'
 import { hash } from '../limits/loops.ts'
 import type { HarnessServices } from '../services.ts'
+import { threadMayNot } from './spawn-harness.ts'
 import { planSpawn } from './spawn-plan.ts'
 import { DEFAULT_HARNESS, exists, ID_ATTEMPTS, isCollision, orSpawnFailed, receiptOf, requestOf } from './spawning.ts'
 import type { Spawner } from './spawning.ts'
@@ -68,11 +70,13 @@ function forkPoint(threads: ThreadsClient, { threadId, continues }: ThreadStart,
       facts: { thread_id: threadId, newest_seq: newest },
     })
   let through = continues?.how === 'handoff' ? 0 : (continues?.throughSeq ?? 0)
-  for (const { payload } of eventsUpTo(threads, threadId, until)) through = Math.max(through, numberOf(payload['message_seq']))
+  // What others log of a thread says nothing of its conversation.
+  for (const { event_type: type, payload } of eventsUpTo(threads, threadId, until))
+    if (OWN_EVENT_TYPES.has(type)) through = Math.max(through, numberOf(payload['message_seq']))
   return through
 }
 
-function* eventsUpTo(threads: ThreadsClient, threadId: string, until: number): Generator<{ readonly payload: JsonObject }> {
+function* eventsUpTo(threads: ThreadsClient, threadId: string, until: number): Generator<ThreadEventRow> {
   for (let sinceSeq = 0; sinceSeq < until;) {
     const page = threads.events(threadId, { sinceSeq, limit: Math.min(PAGE, until - sinceSeq) })
     for (const event of page) if (event.seq <= until) yield event
@@ -131,6 +135,7 @@ function sameAgain(
   const { row, start, threadId, message, onParentEnd } = again
   const { directiveId, harness, inputs, grantedNano, maxSpawns, maxDepth, guarantee, options } = start
   const caller = callingThread(context)
+  if (caller !== null) throw threadMayNot(caller, harness)
   const maxLive = row.cost_budget['max_live_spawns']
   return {
     threadId,

@@ -63,7 +63,8 @@ function costError(errors: readonly ValidationError[]): KiwiError {
   })
 }
 
-function threadMayNot(caller: string, harness: string): KiwiError {
+/** What such code does is bounded by no token. */
+export function threadMayNot(caller: string, harness: string): KiwiError {
   return new KiwiError('PERMISSION_DENIED', `Thread ${caller} may not spawn the harness ${harness} without a directive.`, {
     facts: { thread_id: caller, missing: ['to be the operator'] },
     suggestion: 'What such a harness does is bounded by no token, so only a person or program outside of threads spawns it.',

@@ -59,7 +59,7 @@ export function explainThread(threads: ThreadsClient, threadId: string, options:
     denials: loggedEvents(threads, threadId, 'permission_denied'),
     failures: failedCalls(threads, threadId),
     questions: threads.approvals.list({ thread_id: threadId }).toReversed(),
-    budget: budgetLines(row),
+    budget: budgetLines(threads, row),
     hooks: hookRuns(threads, threadId),
     checks: failedChecks(threads, threadId),
     interventions: loggedEvents(threads, threadId, 'intervention'),

@@ -6,7 +6,8 @@ import { directive, executes, limited, openWorkshop, says } from '../workshop.ts
 test('a thread that was denied says what it lacked, and what to declare', async (t) => {
   const shop = await openWorkshop(t, {
     directives: { work: limited('work', '<execute resource="tool" id="write_file"/>') },
-    scenario: ({ turn }) => (turn === 1 ? executes(['write_file', { path: 'secret/x.txt', content: 'x' }]) : says('I could not.')),
+    scenario: ({ turn }) =>
+      turn === 1 ? executes(['write_file', { path: 'secret/x.txt', content: 'x' }]) : says('I could not.'),
   })
   const row = await shop.run('work')
   const why = explainThread(shop.threads, row.thread_id)
@@ -33,6 +34,19 @@ test('a thread that reached a limit says which, with what was used of it', async
     why.budget.filter(({ reached }) => reached),
     [{ limit: 'max_turns', used: 2, max: 2, reached: true }],
   )
+})
+
+test('what was added to a limit counts with it', async (t) => {
+  const shop = await openWorkshop(t, {
+    directives: { work: directive('work', '<max_turns>1</max_turns><on_exceeded>escalate</on_exceeded>') },
+    files: { 'a.txt': 'a\nb\nc\n' },
+    scenario: ({ turn }) => (turn < 3 ? executes(['read_file', { path: 'a.txt', offset_line: turn }]) : says('Done.')),
+  })
+  const { thread_id: id } = await shop.run('work')
+  await shop.call('resume_thread', { thread_id: id, add_turns: 4 })
+  await shop.until(id, 'completed')
+  const { budget } = explainThread(shop.threads, id)
+  assert.deepEqual(budget, [{ limit: 'max_turns', used: 3, max: 5, reached: false }])
 })
 
 test('a failed call names the link of its chain that failed', async (t) => {

@@ -24,7 +24,10 @@ test('a cancelled thread says who cancelled it, and why', async (t) => {
 })
 
 test('a paused thread says who paused it', async (t) => {
-  const shop = await openWorkshop(t, { directives: { work: directive('work') }, scenario: () => asksForHelp('escalate', 'Which?') })
+  const shop = await openWorkshop(t, {
+    directives: { work: directive('work') },
+    scenario: () => asksForHelp('escalate', 'Which?'),
+  })
   const { thread_id: id } = await shop.run('work')
   await shop.threads.signal(id, { id: 'p1', kind: 'pause', body: { by: BY } })
   await shop.until(id, 'paused')
