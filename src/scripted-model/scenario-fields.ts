@@ -71,7 +71,16 @@ function readRule(value: Json, path: Path, { fields, defaults }: Reading): Rule 
 }
 
 function readWhen(value: JsonObject, path: Path, fields: Fields): When {
-  const known = ['directive', 'turn', 'user_contains', 'user_matches', 'last_result', 'last_result_error', 'model', 'system_contains']
+  const known = [
+    'directive',
+    'turn',
+    'user_contains',
+    'user_matches',
+    'last_result',
+    'last_result_error',
+    'model',
+    'system_contains',
+  ]
   fields.onlyKeys(value, path, known)
   const range = isObject(value['turn']) ? value['turn'] : null
   if (range !== null) fields.onlyKeys(range, [...path, 'turn'], ['from', 'to'])

@@ -13,7 +13,10 @@ const SIGNALS: ReadonlyMap<string, string> = new Map([
     'says that no progress is being made: a hook of the directive looks at it, or somebody is asked; the thread waits, and goes on with their answer, or without one when their time is over',
   ],
   ['escalate', 'asks a person; the thread waits for the answer, and goes on without one when their time is over'],
-  ['checkpoint', 'marks this point in the log under a name, so that another thread can be made to go on from here; nothing stops'],
+  [
+    'checkpoint',
+    'marks this point in the log under a name, so that another thread can be made to go on from here; nothing stops',
+  ],
 ])
 
 /** Explains a topic, or what a help signal would do on a thread. */
