@@ -25,7 +25,8 @@ test('a model that signs asks a person, who signs what was shown', async (t) => 
   const { sha256, diff, base_trusted: isTrusted, action, item_id: itemId, file } = subject
   assert.deepEqual([row.wait_reason, kind, title], ['approval', 'change', 'sign tool "mine" (.ai/tools/mine.ts)'])
   assert.deepEqual([action, itemId, file, isTrusted], ['sign', 'mine', '.ai/tools/mine.ts', false])
-  for (const line of MINE.trimEnd().split('\n')) assert.ok(String(diff).includes(`+${line}`), line)
+  assert.ok(typeof diff === 'string')
+  for (const line of MINE.trimEnd().split('\n')) assert.ok(diff.includes(`+${line}`), line)
   await answer(shop, approvalId, 'approve_once')
   await shop.until(row.thread_id, 'completed')
   const [result = ''] = shop.results(row.thread_id)
