@@ -42,7 +42,7 @@ export async function answerQuestion(
 export async function takenUp(
   { open: { threads }, signal }: AnswerPlace,
   threadId: string,
-  withinMs = TAKE_UP_MS,
+  withinMs: number = TAKE_UP_MS,
 ): Promise<void> {
   const deadline = performance.now() + Math.min(TAKE_UP_MS, withinMs)
   while (performance.now() < deadline && !signal.aborted) {

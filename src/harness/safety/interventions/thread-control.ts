@@ -25,21 +25,23 @@ export interface SignalReceipt {
 /** An intervention that is a signal to a thread. */
 export interface Intervention {
   readonly threadId: string
-  readonly action: keyof typeof SIGNALS
+  readonly action: SentAction
   /** Logged with who did it; empty for none. */
   readonly reason: string
   /** What the signal holds besides. */
   readonly body: JsonObject
 }
 
-const SIGNALS = {
+type SentAction = Extract<Action, 'inject' | 'pause' | 'resume' | 'cancel' | 'raise_budget' | 'add_sink'>
+
+const SIGNALS: Readonly<Record<SentAction, SignalKind>> = {
   inject: 'inject',
   pause: 'pause',
   resume: 'resume',
   cancel: 'cancel',
   raise_budget: 'budget',
   add_sink: 'sink',
-} as const satisfies Partial<Record<Action, SignalKind>>
+}
 
 /**
  * Writes one signal for a thread, with who sends it, by which token or door, and why. Inside a thread the signal's id follows from the
